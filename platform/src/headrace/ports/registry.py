@@ -1,0 +1,65 @@
+"""The model registry. Its aliases are the desired state of what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version of a model.
+
+    Attributes:
+        model: the registered model's name.
+        version: counts from 1.
+        run_id: the run that trained it.
+        tags: as set on the version.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class ModelRegistry(Protocol):
+    """Registered models, their versions and aliases. All methods may raise UnavailableError."""
+
+    def register(self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]) -> ModelVersion:
+        """Register a logged model as the next version; a run that already has a version of `model` gets that one back."""
+        ...
+
+    def version(self, model: str, version: int) -> ModelVersion:
+        """One version.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        ...
+
+    def aliases(self, model: str) -> Mapping[str, int]:
+        """Every alias of the model with the version it points to; empty when the model does not exist."""
+        ...
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias to a version, moving it if it points elsewhere.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        ...
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; removing an absent one is not an error."""
+        ...
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Copy the version's files below `folder`.
+
+        Returns:
+            The folder that holds `model.onnx`, `golden.npz` and `model.json`.
+        """
+        ...

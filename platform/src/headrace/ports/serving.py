@@ -1,0 +1,50 @@
+"""What runs SeldonDeployment documents: Seldon Core on a cluster, headrace's graph engine on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+Document = Mapping[str, Any]
+"""A SeldonDeployment (machinelearning.seldon.io/v1), as JSON-like data."""
+
+
+class ServingBackend(Protocol):
+    """Runs graphs. All methods may raise UnavailableError."""
+
+    def get(self, namespace: str, name: str) -> Document | None:
+        """The document last applied under this name, without its status; None when there is none."""
+        ...
+
+    def apply(self, document: Document, *, timeout: timedelta) -> None:
+        """Make the document what serves, and return once it does. Applying the same one twice changes nothing.
+
+        The graph that served before goes on until every replica of the new one is ready.
+
+        Raises:
+            DeploymentFailedError: it did not become ready in time; what served before still serves. Says which node and why.
+        """
+        ...
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Stop serving the graph; deleting an absent one is not an error."""
+        ...
+
+    def endpoint(self, namespace: str, name: str) -> str:
+        """The URL that answers `POST` with a Seldon message."""
+        ...
+
+    def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the graph (Seldon v1 REST protocol).
+
+        Args:
+            namespace: of the graph.
+            name: of the graph.
+            message: a Seldon message, e.g. `{"data": {"ndarray": [...]}}`.
+
+        Raises:
+            InvalidSpecError: the graph refused the message; carries the graph's own words.
+            NotFoundError: no such graph.
+        """
+        ...

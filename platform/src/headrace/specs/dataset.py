@@ -1,0 +1,157 @@
+"""Datasets: what a pipeline's author declares, and the manifest that makes a version of it visible.
+
+Store layout of one version (all keys below `datasets/<name>/<version>/`):
+
+    <split>/part-00000.arrow     Arrow IPC file: `image` fixed-shape tensor uint8[28, 28], `label` uint8
+    manifest.json                written last; without it the version does not exist
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from headrace.specs.base import Spec
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$")]
+"""A DNS label: it becomes part of object keys, model names and Kubernetes names."""
+
+
+class Split(StrEnum):
+    """The parts of a dataset. Decisions are made on validation; test is only ever reported."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class SourceFile(Spec):
+    """One raw file by its name and the SHA-256 of its bytes as published."""
+
+    name: str
+    sha256: Sha256
+
+
+class IdxPair(Spec):
+    """Images and labels in the IDX format (http://yann.lecun.com/exdb/mnist/), gzip-compressed, row by row the same examples."""
+
+    images: SourceFile
+    labels: SourceFile
+
+
+class IdxSource(Spec):
+    """Where the raw IDX files are looked for, in this order: `path`, the Debian package's folder, the download."""
+
+    path: Path | None = None
+    """A folder holding the files; relative to the YAML file. When given, it is the only place looked at."""
+    debian_package: str | None = None
+    download: str | None = None
+    """Base URL; the file's name is appended."""
+    train: IdxPair
+    test: IdxPair
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """All raw files, in a fixed order."""
+        return (self.train.images, self.train.labels, self.test.images, self.test.labels)
+
+
+class DatasetSpec(Spec):
+    """A dataset as its author declares it."""
+
+    name: Name
+    source: IdxSource
+    freshness: timedelta = timedelta(days=14)
+    """How old a materialisation may be and still be used (ISO-8601 duration, e.g. `P14D`)."""
+    validation_rows: int = Field(default=5000, gt=0)
+    """Rows held out of the source's training part, stratified by label."""
+    seed: int = 0
+    """Of the split. Part of the materialisation key."""
+    rows_per_shard: int = Field(default=10_000, gt=0)
+    classes: tuple[str, ...] = Field(min_length=2)
+    """Class names; a label is an index into them."""
+
+
+class Shard(Spec):
+    """One immutable file of a dataset version."""
+
+    split: Split
+    key: str
+    """Relative to the version's prefix."""
+    rows: int = Field(ge=0)
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: Sha256
+    etag: str
+    """The store's own tag at writing: it changes whenever the content is replaced, and listing returns it without reading."""
+
+
+class SourceStamp(Spec):
+    """A source file as it was read: its digest, and a stamp that lets an unchanged file go without hashing again."""
+
+    name: str
+    sha256: Sha256
+    stamp: str
+    """`<location>|<size>|<mtime_ns>`: equal stamps mean unchanged; unequal ones mean the file is hashed again."""
+
+
+class DatasetManifest(Spec):
+    """Everything a reader needs to trust a version: names, sizes and digests of all files, schema, row counts."""
+
+    dataset: Name
+    version: str
+    key: Sha256
+    """The materialisation key: digest of the sources' digests, the parameters and the code version."""
+    created: datetime
+    digest: Sha256
+    """Of the content: the shards' splits, keys, rows and SHA-256, in order."""
+    schema_: dict[str, str] = Field(alias="schema")
+    """Column name to Arrow type, as text."""
+    example_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    sources: tuple[SourceStamp, ...]
+    shards: tuple[Shard, ...]
+
+    def rows(self, split: Split) -> int:
+        """Number of rows in a split."""
+        return sum(shard.rows for shard in self.shards if shard.split is split)
+
+    @model_validator(mode="after")
+    def _has_shards(self) -> DatasetManifest:
+        if not self.shards:
+            raise ValueError("a dataset version has at least one shard")
+        return self
+
+
+class DatasetVersion(Spec):
+    """A committed version: what later steps are handed. Immutable."""
+
+    dataset: Name
+    version: str
+    location: str
+    """Key prefix in the object store, ending in `/`."""
+    digest: Sha256
+    rows: dict[Split, int]
+    created: datetime
+
+
+class Materialisation(Spec):
+    """The record that a key was computed: which version holds the result, where, and since when."""
+
+    key: Sha256
+    version: DatasetVersion
+    sources: tuple[SourceStamp, ...]
+
+
+class Freshness(Spec):
+    """The answer to "must this dataset be ingested again?", and why, as people read it."""
+
+    fresh: bool
+    reason: str
+    version: DatasetVersion | None = None
+    """The version to use when fresh."""

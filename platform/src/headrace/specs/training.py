@@ -1,0 +1,117 @@
+"""Training: what a member is, the job that trains it, and what the job reports."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from headrace.specs.base import Spec
+from headrace.specs.dataset import DatasetVersion, Name
+
+
+class Architecture(StrEnum):
+    """The networks the trainer knows (`headrace.training.architectures`)."""
+
+    CNN = "cnn"
+    CNN_BATCH_NORM = "cnn_batch_norm"
+    CNN_DROPOUT = "cnn_dropout"
+
+
+class Resources(Spec):
+    """What one worker asks for, in Kubernetes' own units."""
+
+    cpu: str = "1"
+    memory: str = "2Gi"
+    gpu: int = Field(default=0, ge=0)
+
+
+class MemberSpec(Spec):
+    """One architecture in a pipeline, with what it does not share with the others."""
+
+    architecture: Architecture
+    description: str
+    """Shown on the run and on the registered version."""
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+class TrainingSpec(Spec):
+    """How every member of a pipeline is trained."""
+
+    workers: int = Field(default=2, ge=1, le=16)
+    epochs: int = Field(default=4, ge=1, le=200)
+    batch_size: int = Field(default=128, ge=1)
+    """Examples in one step, over all workers; each worker takes an equal share."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    seed: int = 0
+    golden_rows: int = Field(default=10, ge=1)
+    """Validation examples whose predictions are recorded at training and asked again of every replica."""
+    resources: Resources = Resources()
+    retries: int = Field(default=1, ge=0)
+    timeout_minutes: int = Field(default=60, ge=1)
+
+
+class TrainingJob(Spec):
+    """One member's training, complete: what a worker is handed, as JSON, in `HEADRACE_TRAINING_JOB`.
+
+    The rank comes from `TF_CONFIG`; `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` from the environment.
+    """
+
+    pipeline: str
+    run: str
+    """The pipeline's run id."""
+    name: str
+    """The member's name."""
+    member: MemberSpec
+    training: TrainingSpec
+    dataset: DatasetVersion
+    model: Name
+    """The registered model the candidate will be a version of."""
+
+    @property
+    def prefix(self) -> str:
+        """Key prefix of everything the job writes, ending in `/`. No two jobs share one."""
+        return f"runs/{self.pipeline}/{self.run}/train.{self.name}/"
+
+    @property
+    def learning_rate(self) -> float:
+        """The member's own rate, or the pipeline's."""
+        return self.member.learning_rate or self.training.learning_rate
+
+
+class TrainingProgress(Spec):
+    """Where a running job stands; the chief puts it at `<prefix>progress.json` about once a second."""
+
+    epoch: int
+    """Epochs finished."""
+    epochs: int
+    step: int
+    """Steps finished in the current epoch."""
+    steps: int
+    images_per_second: float
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """The last finished epoch's."""
+
+
+class TrainingResult(Spec):
+    """What the chief reports, last, at `<prefix>result.json`."""
+
+    member: str
+    run_id: str
+    model_uri: str
+    """The logged ONNX model in MLflow (`models:/m-…`)."""
+    metrics: dict[str, float]
+    """Final values; at least `validation_accuracy`, `validation_loss`, `test_accuracy`, `images_per_second`."""
+    epochs: int
+    resumed_from: int = 0
+    """The epoch whose checkpoint the job started from; 0 for none."""
+
+
+class Candidate(Spec):
+    """A registered model version that does not serve yet."""
+
+    member: str
+    model: Name
+    version: int
+    run_id: str
+    metrics: dict[str, float]
