@@ -55,6 +55,10 @@ class CorruptError(HeadraceError):
     """Stored data does not match its manifest."""
 
 
+class StepFailedError(HeadraceError):
+    """A step's command ended without a result."""
+
+
 class TrainingFailedError(HeadraceError):
     """A training job ended without a model: a worker died, or the job ran out of time."""
 

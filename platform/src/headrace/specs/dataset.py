@@ -31,7 +31,10 @@ class Split(StrEnum):
 
 
 class SourceFile(Spec):
-    """One raw file by its name and the SHA-256 of its bytes as published."""
+    """One raw file by its name and the SHA-256 of its *decompressed* content.
+
+    The Debian package compresses the published files anew, so the bytes on disk differ between sources; the content does not.
+    """
 
     name: str
     sha256: Sha256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from headrace.specs.base import Spec
 from headrace.specs.dataset import Name, Sha256
@@ -31,6 +31,13 @@ class EnsembleSpec(Spec):
     """Candidates are ranked by it, higher is better. Never one measured on the test split."""
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest absolute difference allowed between a served probability and the one recorded at training."""
+
+    @field_validator("metric")
+    @classmethod
+    def _never_the_test_split(cls, metric: str) -> str:
+        if metric.startswith("test"):
+            raise ValueError("candidates are chosen on the validation split; a metric of the test split is only reported")
+        return metric
 
 
 class SlotMember(Spec):

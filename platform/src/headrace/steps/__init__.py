@@ -1,0 +1,1 @@
+"""Steps as commands: `python -m headrace.steps NAME` (see `headrace.specs.step`)."""

@@ -1,0 +1,32 @@
+"""### Fashion-MNIST: from raw images to a replicated, aggregated endpoint
+
+1. **is_stale** asks whether the cached dataset may be used: younger than its limit, made of the same source files with the same
+   parameters, and its manifest verified against what the store holds. Its XCom `reason` says why.
+2. **ingest** runs only when it may not: raw IDX files → checked, decoded, split → an immutable dataset version.
+3. **dataset** hands the version on and emits its asset event (version, cached or not, reason), whether or not it was ingested.
+4. **train_…** trains each member with several workers and all-reduce, tracks it as one MLflow run, registers it as a candidate.
+5. **promote** ranks the candidates on the *validation* split and makes the best of them serve, once their answers to the golden
+   requests, through a preview of the very graph, are those recorded at training.
+6. **verify** asks the live endpoint the same; if it answers otherwise, the former graph comes back.
+
+Everything about it stands in `fashion_mnist.yaml` beside this file.
+"""
+
+from pathlib import Path
+
+from airflow.sdk import dag
+from headrace_airflow.tasks import ingest_if_stale, params_of, promote, schedule_of, train
+
+from headrace.specs.pipeline import load_pipeline
+
+spec = load_pipeline(Path(__file__).with_suffix(".yaml"))
+
+
+@dag(**schedule_of(spec), params=params_of(spec), doc_md=__doc__)
+def fashion_mnist():
+    dataset = ingest_if_stale(spec)
+    candidates = [train(spec, member, dataset) for member in spec.members]
+    promote(spec, candidates)
+
+
+fashion_mnist()

@@ -1,0 +1,109 @@
+"""The embedded graph engine as a serving backend: the same documents and resource paths as on a Kubernetes API server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import httpx
+
+from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError, UnavailableError
+from headrace.ports.serving import Document
+from headrace.specs.serving import Endpoint
+
+_GROUP = "/apis/machinelearning.seldon.io/v1"
+_POLL_SECONDS = 0.2
+
+
+class GraphEngine:
+    """Implements `ports.serving.ServingBackend` over the engine's HTTP interface.
+
+    Args:
+        url: the engine's address.
+        client: the HTTP client to use; one is made when not given.
+    """
+
+    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+        self._url = url
+        self._client = client or httpx.Client(timeout=httpx.Timeout(30, connect=5), trust_env=False)
+
+    def get(self, namespace: str, name: str) -> Document | None:
+        """See the port."""
+        found = self._resource(namespace, name)
+        if found is None:
+            return None
+        return {key: value for key, value in found.items() if key != "status"}
+
+    def apply(self, document: Document, *, timeout: timedelta) -> None:
+        """See the port."""
+        namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
+        reply = self._request("PUT", _path(namespace, name), json=document)
+        _refuse(reply, f"the engine refused {namespace}/{name}")
+        deadline = time.monotonic() + timeout.total_seconds()
+        while time.monotonic() < deadline:
+            status = (self._resource(namespace, name) or {}).get("status", {})
+            if status.get("state") == "Failed":
+                raise DeploymentFailedError(
+                    f"the graph {namespace}/{name} did not become ready: {status.get('description')}", where=self._url
+                )
+            if status.get("state") == "Available" and status.get("digest") == status.get("desiredDigest"):
+                return
+            time.sleep(_POLL_SECONDS)
+        raise DeploymentFailedError(
+            f"the graph {namespace}/{name} was not ready after {timeout.total_seconds():.0f} s",
+            where=self._url,
+            remedy="Look at `headrace logs serving` and the nodes' logs.",
+        )
+
+    def delete(self, namespace: str, name: str) -> None:
+        """See the port."""
+        reply = self._request("DELETE", _path(namespace, name))
+        if reply.status_code != httpx.codes.NOT_FOUND:
+            _refuse(reply, f"the engine refused to delete {namespace}/{name}")
+
+    def endpoint(self, namespace: str, name: str) -> str:
+        """See the port."""
+        return f"{self._url}/seldon/{namespace}/{name}/api/v1.0/predictions"
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every graph the engine knows."""
+        reply = self._request("GET", f"{_GROUP}/seldondeployments")
+        _refuse(reply, "the engine refused to list its graphs")
+        names = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in reply.json()["items"]]
+        return [Endpoint(name=name, namespace=space, url=self.endpoint(space, name)) for space, name in names]
+
+    def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See the port."""
+        reply = self._request("POST", self.endpoint(namespace, name).removeprefix(self._url), json=message)
+        if reply.status_code == httpx.codes.NOT_FOUND:
+            raise NotFoundError(f"no graph {namespace}/{name} serves", where=self._url, remedy="Run its pipeline first.")
+        _refuse(reply, f"the graph {namespace}/{name} refused the message")
+        return cast(Mapping[str, Any], reply.json())
+
+    def _resource(self, namespace: str, name: str) -> dict[str, Any] | None:
+        reply = self._request("GET", _path(namespace, name))
+        if reply.status_code == httpx.codes.NOT_FOUND:
+            return None
+        _refuse(reply, f"the engine refused to show {namespace}/{name}")
+        return cast(dict[str, Any], reply.json())
+
+    def _request(self, method: str, path: str, **body: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, self._url + path, **body)
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                f"the serving engine does not answer: {error}", where=self._url, remedy="Start it with `headrace up`."
+            ) from error
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"{_GROUP}/namespaces/{namespace}/seldondeployments/{name}"
+
+
+def _refuse(reply: httpx.Response, what: str) -> None:
+    if reply.is_server_error:
+        raise UnavailableError(f"{what}: {reply.text[:2000]}", where=str(reply.url))
+    if reply.is_error:
+        raise InvalidSpecError(f"{what}: {reply.text[:2000]}", where=str(reply.url))

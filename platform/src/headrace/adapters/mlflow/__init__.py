@@ -1,0 +1,1 @@
+"""MLflow: runs and registered models behind the platform's ports."""

@@ -1,0 +1,124 @@
+"""The composition root: the one place that reads the settings and builds adapters.
+
+Adapters are built when first used, and their libraries imported then: `headrace status` must not wait for MLflow's import.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from headrace.config import Settings, load_settings
+from headrace.specs.step import IngestResult, IngestStep, PromoteResult, PromoteStep, Step, VerifyResult, VerifyStep
+
+if TYPE_CHECKING:
+    from headrace.adapters.graph_engine import GraphEngine
+    from headrace.ports.catalogue import Catalogue
+    from headrace.ports.launcher import LogLine
+    from headrace.ports.locks import Locks
+    from headrace.ports.orchestrator import Orchestrator
+    from headrace.ports.store import ObjectStore
+    from headrace.specs.dataset import Freshness
+    from headrace.specs.pipeline import PipelineSpec
+    from headrace.specs.training import Candidate, TrainingJob
+    from headrace.usecases.promote import Promoter
+
+AIRFLOW_USER = "admin"
+
+
+def utc_now() -> datetime:
+    """Implements `ports.clock.Clock`."""
+    return datetime.now(UTC)
+
+
+class Platform:
+    """Everything an edge may ask for, wired for one installation."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+
+    # --- what it is made of ---
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Datasets, results, checkpoints, served models."""
+        from headrace.adapters.stores import open_store
+
+        return open_store(self.settings)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Dataset versions."""
+        from headrace.adapters.postgres.catalogue import PostgresCatalogue
+
+        return PostgresCatalogue(self.settings.database())
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Mutual exclusion across processes."""
+        from headrace.adapters.postgres.locks import PostgresLocks
+
+        return PostgresLocks(self.settings.database())
+
+    @cached_property
+    def serving(self) -> GraphEngine:
+        """What runs graphs."""
+        from headrace.adapters.graph_engine import GraphEngine
+
+        return GraphEngine(self.settings.serving())
+
+    @cached_property
+    def orchestrator(self) -> Orchestrator:
+        """Airflow."""
+        from headrace.adapters.airflow_api import AirflowApi
+
+        return AirflowApi(self.settings.airflow(), lambda: (AIRFLOW_USER, self.settings.secret("airflow-admin")))
+
+    @cached_property
+    def promoter(self) -> Promoter:
+        """Moves ensembles."""
+        from headrace.adapters.mlflow.registry import MlflowRegistry
+        from headrace.render.seldon import ServingTarget
+        from headrace.usecases.promote import Promoter
+
+        return Promoter(
+            registry=MlflowRegistry(self.settings.tracking()),
+            serving=self.serving,
+            store=self.store,
+            locks=self.locks,
+            target=ServingTarget(namespace=self.settings.namespace),
+        )
+
+    # --- what it does ---
+
+    def check_freshness(self, spec: PipelineSpec, *, force: bool = False, full: bool = False) -> Freshness:
+        """Whether the pipeline's dataset must be ingested again, and why."""
+        from headrace.usecases.freshness import check_freshness
+
+        return check_freshness(
+            spec.dataset, spec.folder, store=self.store, catalogue=self.catalogue, clock=utc_now, force=force, full=full
+        )
+
+    def ingest(self, step: IngestStep) -> IngestResult:
+        """Run the ingest step."""
+        raise_if_not_ready = None
+        return raise_if_not_ready
+
+    def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
+        """Run a training job and register its candidate."""
+
+    def promote(self, step: PromoteStep) -> PromoteResult:
+        """Run the promote step."""
+        return self.promoter.promote(step)
+
+    def verify(self, step: VerifyStep) -> VerifyResult:
+        """Run the verify step."""
+        return self.promoter.verify(step)
+
+    def run_step(self, step: Step, *, log: LogLine) -> bytes:
+        """Run a step where this installation runs steps, and return its result as JSON."""
+        from headrace.adapters.local_steps import LocalStepRunner
+
+        LocalStepRunner().run(step, log=log)
+        return self.store.get_bytes(step.result_key)

@@ -1,0 +1,54 @@
+"""Run one step: parse its spec from the environment, call its use case, put its result in the store, last."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from headrace.bootstrap import Platform
+from headrace.errors import HeadraceError, InvalidSpecError
+from headrace.specs.base import Spec
+from headrace.specs.step import ENVIRONMENT_KEY, IngestStep, PromoteStep, Step, VerifyStep
+
+STEPS: dict[str, tuple[type[Step], Callable[[Platform, Step], Spec]]] = {
+    IngestStep.name: (IngestStep, Platform.ingest),
+    PromoteStep.name: (PromoteStep, Platform.promote),
+    VerifyStep.name: (VerifyStep, Platform.verify),
+}
+
+
+def run_step(name: str, document: str, platform: Platform) -> None:
+    """Run the named step as its JSON document says.
+
+    Raises:
+        InvalidSpecError: no step has that name, or the document is not its spec.
+    """
+    if name not in STEPS:
+        raise InvalidSpecError(f"no step `{name}`", where="python -m headrace.steps", remedy=f"Known: {', '.join(STEPS)}.")
+    spec, use_case = STEPS[name]
+    try:
+        step = spec.model_validate_json(document)
+    except ValidationError as error:
+        raise InvalidSpecError(f"not a spec of step {name}: {error}", where=ENVIRONMENT_KEY) from error
+    result = use_case(platform, step)
+    platform.store.put_bytes(step.result_key, result.model_dump_json(indent=2).encode())
+
+
+def main() -> int:
+    """Return the exit code: 0, or the error's own."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        run_step(sys.argv[1] if len(sys.argv) > 1 else "", os.environ.get(ENVIRONMENT_KEY, "{}"), Platform())
+    except HeadraceError as error:
+        logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Golden requests: what a graph answers now against what its members answered at training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.errors import DeploymentFailedError
+from headrace.ports.serving import ServingBackend
+from headrace.ports.store import ObjectStore
+from headrace.specs.serving import SlotMember
+from headrace.specs.step import VerifyResult
+from headrace.usecases.publish import published_prefix
+
+Array = NDArray[Any]
+
+
+def ask_golden(
+    serving: ServingBackend,
+    store: ObjectStore,
+    *,
+    namespace: str,
+    name: str,
+    members: Sequence[SlotMember],
+    tolerance: float,
+) -> VerifyResult:
+    """Send every member's golden examples, one a request, and compare.
+
+    Each member's vote must equal its own recorded output, and the aggregate the mean of the votes, to `tolerance`.
+
+    Raises:
+        DeploymentFailedError: an answer differs by more, or a member did not vote.
+    """
+    worst, requests = 0.0, 0
+    for member in members:
+        inputs, outputs = _golden(store, member)
+        for example, expected in zip(inputs, outputs, strict=True):
+            reply = serving.predict(namespace, name, {"data": {"ndarray": example[None].tolist()}})
+            difference = _difference(reply, member, expected, members)
+            requests, worst = requests + 1, max(worst, difference)
+            if not difference <= tolerance:
+                raise DeploymentFailedError(
+                    f"{member.alias} (version {member.version} of {member.model}) answers a golden request {difference:.2g} "
+                    f"away from what was recorded at training; {tolerance:.2g} is allowed",
+                    where=serving.endpoint(namespace, name),
+                    remedy="The served files, the runtime or the combiner differ from training's; see the nodes' logs.",
+                )
+    return VerifyResult(requests=requests, largest_difference=worst)
+
+
+def _golden(store: ObjectStore, member: SlotMember) -> tuple[Array, Array]:
+    with np.load(store.fetch(f"{published_prefix(member.model, member.version)}golden.npz")) as arrays:
+        return arrays["inputs"], arrays["outputs"]
+
+
+def _difference(
+    reply: Mapping[str, Any], member: SlotMember, expected: Array, members: Sequence[SlotMember]
+) -> float:
+    """The largest absolute difference of a one-row reply, in the member's vote and in the aggregate."""
+    votes = {vote["name"]: np.asarray(vote["probabilities"][0]) for vote in reply["meta"]["tags"]["votes"]}
+    missing = [other.alias for other in members if other.alias not in votes]
+    if missing:
+        raise DeploymentFailedError(f"no vote of {', '.join(missing)} in the reply", where=str(reply["meta"].get("puid", "")))
+    mean = np.mean([votes[other.alias] for other in members], axis=0)
+    aggregate = np.asarray(reply["data"]["ndarray"][0])
+    return float(max(np.abs(votes[member.alias] - expected).max(), np.abs(aggregate - mean).max()))
