@@ -18,12 +18,21 @@ class Architecture(StrEnum):
     CNN_DROPOUT = "cnn_dropout"
 
 
+class Schedule(StrEnum):
+    """How the learning rate changes over a training (`headrace.training.schedules`)."""
+
+    CONSTANT = "constant"
+    ONE_CYCLE = "one_cycle"
+    """A short climb to the learning rate, then a cosine down to 0."""
+
+
 class Resources(Spec):
     """What one worker asks for, in Kubernetes' own units."""
 
     cpu: str = "1"
     memory: str = "2Gi"
-    gpu: int = Field(default=0, ge=0)
+    gpu: int = Field(default=0, ge=0, le=1)
+    """A worker uses one at most; to use more, ask for more workers."""
 
 
 class MemberSpec(Spec):
@@ -40,9 +49,11 @@ class TrainingSpec(Spec):
 
     workers: int = Field(default=2, ge=1, le=16)
     epochs: int = Field(default=4, ge=1, le=200)
-    batch_size: int = Field(default=128, ge=1)
-    """Examples in one step, over all workers; each worker takes an equal share."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: int = Field(default=512, ge=1)
+    """Examples in one step, over all workers; rounded up so that each takes an equal share."""
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """Of Adam; the schedule's peak."""
+    schedule: Schedule = Schedule.ONE_CYCLE
     seed: int = 0
     golden_rows: int = Field(default=10, ge=1)
     """Validation examples whose predictions are recorded at training and asked again of every replica."""

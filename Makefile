@@ -1,0 +1,83 @@
+# Two commands matter: `make demo` runs everything and leaves it up; `make test` runs the whole suite. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Any Python 3.12 will do: one on the PATH, or one of pyenv's.
+PYTHON ?= $(shell for p in python3.12 "$$(pyenv root 2>/dev/null)"/versions/3.12.*/bin/python python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null && echo "$$p" && break; done)
+UV := $(or $(shell command -v uv 2>/dev/null | xargs -r -I{} sh -c '{} --version >/dev/null 2>&1 && echo {}'),.tools/bin/uv)
+HEADRACE := .venv/bin/headrace
+
+.PHONY: help setup setup-dev demo up down run predict test lint bench screenshots lock golden clean
+
+help: ## Show this.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: .venv/.installed .venv-serving/.installed ## Make both environments (platform, serving).
+
+setup-dev: .venv/.installed-dev .venv-serving/.installed ## The same, with what tests and linters need.
+
+demo: setup ## Everything: stack up, Fashion-MNIST trained, promoted, and asked through its endpoint.
+	@$(HEADRACE) up
+	@$(HEADRACE) run fashion_mnist
+	@$(HEADRACE) predict fashion_mnist --count 10
+	@$(HEADRACE) predict fashion_mnist --accuracy
+	@$(HEADRACE) status --login
+
+up: setup ## Start the embedded stack.
+	@$(HEADRACE) up
+
+down: ## Stop the embedded stack; its state stays in .headrace/.
+	@if [ -x $(HEADRACE) ]; then $(HEADRACE) down; fi
+
+test: setup-dev ## The whole suite: unit, contract, DAG and end-to-end on the embedded stack.
+	.venv/bin/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+lint: setup-dev ## Style, types and layers.
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+bench: setup-dev ## Measure; prints a table and writes bench/results.json.
+	PYTHONPATH=tests .venv/bin/python -m bench $(BENCH_ARGS)
+
+screenshots: setup-dev ## Take the README's pictures of the running stack with headless Chromium.
+	.venv/bin/python docs/screenshots.py
+
+golden: setup-dev ## Write the golden files of rendered manifests anew; review the diff.
+	.venv/bin/python -m pytest -q tests/unit/render --regenerate-golden
+
+lock: $(UV) ## Renew the locks from the *.in files.
+	$(UV) pip compile -q --python $(PYTHON) requirements.in -o requirements.txt --no-annotate --no-header
+	$(UV) pip compile -q --python $(PYTHON) -c requirements.txt requirements-dev.in -o requirements-dev.txt --no-annotate --no-header
+	$(UV) pip compile -q --python $(PYTHON) docker/serving/requirements.in -o docker/serving/requirements.txt --no-annotate --no-header
+
+clean: down ## Stop the stack and remove everything generated, state included.
+	rm -rf .headrace .venv .venv-serving .tools
+
+.venv/.installed: requirements.txt pyproject.toml | $(UV)
+	$(call environment,.venv,requirements.txt)
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed | $(UV)
+	@echo "adding what tests need to .venv"
+	@$(UV) pip install -q --python .venv/bin/python -r requirements-dev.txt
+	@touch $@
+
+.venv-serving/.installed: docker/serving/requirements.txt pyproject.toml | $(UV)
+	$(call environment,.venv-serving,docker/serving/requirements.txt)
+
+.tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Headrace needs Python 3.12: install it, or say where it is with make PYTHON=…"; exit 1; }
+	@echo "installing uv into .tools"
+	@"$(PYTHON)" -m venv .tools && .tools/bin/pip install -q uv
+
+# environment(folder, lock): a virtual environment with exactly the lock's packages, and the checkout itself.
+define environment
+	@test -n "$(PYTHON)" || { echo "Headrace needs Python 3.12: install it, or say where it is with make PYTHON=…"; exit 1; }
+	@echo "installing $(2) into $(1)"
+	@test -x $(1)/bin/python || $(UV) venv -q --python "$(PYTHON)" $(1)
+	@$(UV) pip sync -q --python $(1)/bin/python $(2)
+	@$(UV) pip install -q --python $(1)/bin/python --no-deps -e .
+	@touch $@
+endef

@@ -1,0 +1,167 @@
+"""Tracking and registry: one contract, on the fakes and on a real MLflow server."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from fakes_promotion import FakeRegistry
+from fakes_training import FakeTracking
+
+from headrace.errors import NotFoundError, UnavailableError
+
+READY_WITHIN_SECONDS = 90
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory):
+    """A real MLflow server on a free port over SQLite, ended with the session."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "server.log").open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(url, server, folder / "server.log")
+        yield url
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(20)
+
+
+def _wait_until_healthy(url, server, log):
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/health", trust_env=False).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise AssertionError(f"MLflow was not ready in {READY_WITHIN_SECONDS} s:\n{log.read_text()}")
+
+
+class MlflowWorld:
+    """The real server's tracking and registry, and a way to log a model."""
+
+    def __init__(self, url):
+        from mlflow.tracking import MlflowClient
+
+        from headrace.adapters.mlflow.registry import MlflowRegistry
+        from headrace.adapters.mlflow.tracking import MlflowTracking
+
+        self.client = MlflowClient(tracking_uri=url, registry_uri=url)
+        self.tracking, self.registry = MlflowTracking(url), MlflowRegistry(url)
+
+    def run_state(self, run_id):
+        return self.client.get_run(run_id).info.status
+
+    def failure(self, run_id):
+        return self.client.get_run(run_id).data.tags.get("headrace.failure")
+
+    def logged_model(self, run_id, folder):
+        run = self.client.get_run(run_id)
+        model = self.client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run_id)
+        (folder / "model.json").write_text("{}")
+        self.client.log_model_artifacts(model.model_id, str(folder))
+        self.client.finalize_logged_model(model.model_id, "READY")
+        return f"models:/{model.model_id}"
+
+
+class FakeWorld:
+    """The fakes behind the same handful of questions."""
+
+    def __init__(self):
+        self.tracking, self.registry = FakeTracking(), FakeRegistry()
+
+    def run_state(self, run_id):
+        return self.tracking.runs[run_id].state
+
+    def failure(self, run_id):
+        return self.tracking.runs[run_id].failure
+
+    def logged_model(self, run_id, folder):
+        del folder
+        for version in range(1, 4):
+            self.registry.files["m", version] = {"model.json": b"{}"}
+        return f"models:/m-{run_id}"
+
+
+@pytest.fixture(params=["fake", "mlflow"])
+def world(request):
+    return FakeWorld() if request.param == "fake" else MlflowWorld(request.getfixturevalue("mlflow_url"))
+
+
+@pytest.fixture
+def name(request, world):
+    """A name no other test uses."""
+    return f"{request.node.name.split('[')[0].replace('_', '-')}"
+
+
+def test_a_key_stands_for_one_run_and_a_retry_reopens_it(world, name):
+    first = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/1/cnn", tags={"a": "b"})
+    assert world.run_state(first) == "RUNNING"
+    world.tracking.fail_run(first, "worker 1 was killed by SIGKILL")
+    assert world.run_state(first) == "FAILED"
+    assert "SIGKILL" in world.failure(first)
+    assert world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/1/cnn", tags={}) == first
+    assert world.run_state(first) == "RUNNING"
+    assert world.failure(first) is None
+    world.tracking.finish_run(first)
+    assert world.run_state(first) == "FINISHED"
+    assert world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/2/cnn", tags={}) != first
+
+
+def test_a_run_registers_once(world, name, tmp_path):
+    run_id = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/1/cnn", tags={})
+    uri = world.logged_model(run_id, tmp_path)
+    registered = world.registry.register(model="m", model_uri=uri, run_id=run_id, description="d", tags={"member": "cnn"})
+    again = world.registry.register(model="m", model_uri=uri, run_id=run_id, description="d", tags={"member": "cnn"})
+    assert again == registered
+    assert registered.run_id == run_id
+    assert registered.tags["member"] == "cnn"
+    assert world.registry.version("m", registered.version) == registered
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    assert (world.registry.download(registered, downloads) / "model.json").read_text() == "{}"
+
+
+def test_aliases_move_and_go(world, name, tmp_path):
+    versions = []
+    for number in (1, 2):
+        run_id = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/{number}", tags={})
+        uri = world.logged_model(run_id, tmp_path)
+        versions.append(
+            world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version
+        )
+    world.registry.set_alias(name, "slot-1", versions[0])
+    world.registry.set_alias(name, "slot-2", versions[1])
+    world.registry.set_alias(name, "slot-1", versions[1])
+    assert world.registry.aliases(name) == {"slot-1": versions[1], "slot-2": versions[1]}
+    world.registry.delete_alias(name, "slot-2")
+    world.registry.delete_alias(name, "slot-2")
+    assert world.registry.aliases(name) == {"slot-1": versions[1]}
+
+
+def test_what_is_not_there_is_said(world, name):
+    assert world.registry.aliases(f"{name}-absent") == {}
+    with pytest.raises(NotFoundError):
+        world.registry.version(f"{name}-absent", 1)
+    with pytest.raises(NotFoundError):
+        world.registry.set_alias(f"{name}-absent", "slot-1", 1)
+
+
+def test_a_server_that_does_not_answer_is_unavailable(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    from headrace.adapters.mlflow.registry import MlflowRegistry
+
+    with pytest.raises(UnavailableError):
+        MlflowRegistry("http://127.0.0.1:9").version("m", 1)

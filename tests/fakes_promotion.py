@@ -1,0 +1,108 @@
+"""Written fakes of the registry and the serving backend. They keep the ports' contracts; the contract suites say so."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import DeploymentFailedError, NotFoundError
+from headrace.ports.registry import ModelVersion
+from headrace.ports.serving import Document
+from headrace.render.seldon import members_of
+
+
+class FakeRegistry:
+    """`ports.registry.ModelRegistry` in memory. `files` maps a version to the files its download brings."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[ModelVersion]] = {}
+        self._aliases: dict[str, dict[str, int]] = {}
+        self.files: dict[tuple[str, int], dict[str, bytes]] = {}
+
+    def register(
+        self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        versions = self._versions.setdefault(model, [])
+        for version in versions:
+            if version.run_id == run_id:
+                return version
+        versions.append(ModelVersion(model=model, version=len(versions) + 1, run_id=run_id, tags=dict(tags)))
+        return versions[-1]
+
+    def version(self, model: str, version: int) -> ModelVersion:
+        for found in self._versions.get(model, []):
+            if found.version == version:
+                return found
+        raise NotFoundError(f"version {version} of model {model} does not exist")
+
+    def aliases(self, model: str) -> Mapping[str, int]:
+        return dict(self._aliases.get(model, {}))
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        self.version(model, version)
+        self._aliases.setdefault(model, {})[alias] = version
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        self._aliases.get(model, {}).pop(alias, None)
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        self.version(version.model, version.version)
+        for name, content in self.files[version.model, version.version].items():
+            (folder / name).write_bytes(content)
+        return folder
+
+
+class FakeServing:
+    """`ports.serving.ServingBackend` in memory: a linear "model" per version, averaged.
+
+    `refuses` names deployments that never become ready; `skewed` deployments whose answers are off by the given amount.
+    """
+
+    def __init__(self) -> None:
+        self.live: dict[tuple[str, str], dict[str, Any]] = {}
+        self.applied: list[dict[str, Any]] = []
+        self.refuses: set[str] = set()
+        self.skewed: dict[str, float] = {}
+
+    def get(self, namespace: str, name: str) -> Document | None:
+        return copy.deepcopy(self.live.get((namespace, name)))
+
+    def apply(self, document: Document, *, timeout: timedelta) -> None:
+        name = document["metadata"]["name"]
+        if name in self.refuses:
+            raise DeploymentFailedError(f"{name} did not become ready", remedy=f"within {timeout}")
+        self.applied.append(copy.deepcopy(dict(document)))
+        self.live[document["metadata"]["namespace"], name] = copy.deepcopy(dict(document))
+
+    def delete(self, namespace: str, name: str) -> None:
+        self.live.pop((namespace, name), None)
+
+    def endpoint(self, namespace: str, name: str) -> str:
+        return f"fake://{namespace}/{name}"
+
+    def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        document = self.live.get((namespace, name))
+        if document is None:
+            raise NotFoundError(f"no graph {namespace}/{name} serves")
+        inputs = np.asarray(message["data"]["ndarray"])
+        votes = [
+            {
+                "name": member.alias,
+                "version": str(member.version),
+                "probabilities": (fake_probabilities(inputs, member.version) + self.skewed.get(name, 0.0)).tolist(),
+            }
+            for member in members_of(document)
+        ]
+        mean = np.mean([vote["probabilities"] for vote in votes], axis=0)
+        return {"data": {"ndarray": mean.tolist()}, "meta": {"puid": "1", "tags": {"votes": votes}}}
+
+
+def fake_probabilities(inputs: np.ndarray[Any, Any], version: int) -> np.ndarray[Any, Any]:
+    """What version `version` answers for `inputs` [n, 2, 2]: probabilities [n, 2]."""
+    first = (inputs.reshape(len(inputs), -1).mean(axis=1) + version) % 1.0
+    return np.stack([first, 1 - first], axis=1)
