@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from headrace.errors import InvalidSpecError
+
+_LONGEST_KEY = 1024  # bytes; S3's own limit
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -26,6 +30,7 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Bytes under keys. A key is a relative POSIX path without `.` or `..` parts; anything else is an InvalidSpecError.
 
+    No key may be the folder of another (`a` and `a/b`): a store may refuse the second with an InvalidSpecError.
     Puts are atomic: a reader sees the old object, the new one or none, never a part; a crash leaves the old one. All methods
     may raise UnavailableError when the store does not answer.
     """
@@ -57,9 +62,27 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object whose key starts with `prefix`, ordered by key."""
+        """Every object whose key starts with `prefix` (any text; empty for all), ordered by key, read as it is consumed."""
         ...
 
     def delete(self, key: str) -> None:
         """Remove the object; removing an absent one is not an error."""
         ...
+
+    def uri(self, prefix: str) -> str:
+        """How another program addresses what lies below `prefix`: an absolute folder, or `s3://<bucket>/<prefix>`."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """Return the key if it is one.
+
+    Raises:
+        InvalidSpecError: it is empty, absolute, too long, or has a part that is empty, `.` or `..`.
+    """
+    parts = key.split("/")
+    if not key or len(key.encode()) > _LONGEST_KEY or "\0" in key or any(part in {"", ".", ".."} for part in parts):
+        raise InvalidSpecError(
+            "not a key of the object store", where=repr(key), remedy="Use a relative path without `.`, `..` or empty parts."
+        )
+    return key

@@ -8,13 +8,16 @@ Store layout of one version (all keys below `datasets/<name>/<version>/`):
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from headrace.errors import CorruptError
 from headrace.specs.base import Spec
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -79,6 +82,16 @@ class DatasetSpec(Spec):
     classes: tuple[str, ...] = Field(min_length=2)
     """Class names; a label is an index into them."""
 
+    @property
+    def parameters(self) -> dict[str, int | tuple[str, ...]]:
+        """What decides the content of a version besides the source files."""
+        return {
+            "validation_rows": self.validation_rows,
+            "seed": self.seed,
+            "rows_per_shard": self.rows_per_shard,
+            "classes": self.classes,
+        }
+
 
 class Shard(Spec):
     """One immutable file of a dataset version."""
@@ -110,9 +123,13 @@ class DatasetManifest(Spec):
     version: str
     key: Sha256
     """The materialisation key: digest of the sources' digests, the parameters and the code version."""
+    parameters: dict[str, int | tuple[str, ...]]
+    """`DatasetSpec.parameters` as they were."""
+    ingest_version: int
+    """Of the code that wrote it: it changes when the same input would give other files."""
     created: datetime
     digest: Sha256
-    """Of the content: the shards' splits, keys, rows and SHA-256, in order."""
+    """Of the content (see `content_digest`)."""
     schema_: dict[str, str] = Field(alias="schema")
     """Column name to Arrow type, as text."""
     example_shape: tuple[int, ...]
@@ -124,11 +141,35 @@ class DatasetManifest(Spec):
         """Number of rows in a split."""
         return sum(shard.rows for shard in self.shards if shard.split is split)
 
+    @classmethod
+    def parse(cls, content: bytes, *, where: str) -> DatasetManifest:
+        """Read a stored manifest.
+
+        Raises:
+            CorruptError: it is not a manifest, or its digest is not that of its shards; names `where`.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise CorruptError(
+                f"the manifest cannot be read: {error.errors()[0]['msg']}", where=where, remedy="Ingest the dataset again."
+            ) from error
+
     @model_validator(mode="after")
-    def _has_shards(self) -> DatasetManifest:
+    def _holds_together(self) -> DatasetManifest:
         if not self.shards:
             raise ValueError("a dataset version has at least one shard")
+        if self.digest != content_digest(self.shards):
+            raise ValueError("the digest is not that of the shards listed")
         return self
+
+
+def content_digest(shards: Iterable[Shard]) -> str:
+    """SHA-256 over the shards' keys, rows and SHA-256, in order: equal for equal content, wherever and whenever written."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(f"{shard.key} {shard.rows} {shard.sha256}\n".encode())
+    return digest.hexdigest()
 
 
 class DatasetVersion(Spec):
@@ -139,8 +180,19 @@ class DatasetVersion(Spec):
     location: str
     """Key prefix in the object store, ending in `/`."""
     digest: Sha256
+    """Of the content (see `content_digest`)."""
     rows: dict[Split, int]
     created: datetime
+
+    @property
+    def manifest_key(self) -> str:
+        """Where its manifest is stored."""
+        return f"{self.location}manifest.json"
+
+
+def dataset_prefix(dataset: str) -> str:
+    """Key prefix of all versions of a dataset, ending in `/`."""
+    return f"datasets/{dataset}/"
 
 
 class Materialisation(Spec):
