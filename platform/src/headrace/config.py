@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     serving_url: str | None = None
     training_slots: int = Field(default=1, ge=1)
     """How many training jobs run at once; a job of N workers takes one slot."""
+    serving_python: Path | None = None
+    """The interpreter of the serving environment; `.venv-serving` beside the project's files unless said otherwise."""
 
     @classmethod
     def settings_customise_sources(
@@ -103,6 +105,11 @@ class Settings(BaseSettings):
     def store_folder(self) -> Path:
         """The directory store's root, and MLflow's artifacts beside it under `mlflow/`."""
         return self.home / "store"
+
+    @property
+    def serving_interpreter(self) -> Path:
+        """The interpreter that runs the serving engine and its nodes."""
+        return self.serving_python or self.project / ".venv-serving" / "bin" / "python"
 
     def database(self) -> str:
         """The SQLAlchemy URL of headrace's own database, with the password."""

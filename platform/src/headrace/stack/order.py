@@ -1,0 +1,40 @@
+"""The order of starting and stopping, from what each node needs: pure functions over the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from headrace.errors import StackError
+from headrace.stack.part import Assembly, Part
+
+
+def needs_of(assembly: Assembly) -> dict[str, tuple[str, ...]]:
+    """Every node's name with the names it needs.
+
+    Raises:
+        StackError: a node needs an unknown one, or itself by a detour.
+    """
+    needs: dict[str, tuple[str, ...]] = {node.name: node.needs for node in (*assembly.parts, *assembly.setups)}
+    unknown = {(name, need) for name, wanted in needs.items() for need in wanted if need not in needs}
+    if unknown:
+        name, need = sorted(unknown)[0]
+        raise StackError(f"{name} needs {need}, which the stack does not have", where=name)
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        raise StackError("the stack's parts need each other in a circle", where=" → ".join(error.args[1])) from error
+    return needs
+
+
+def stop_waves(assembly: Assembly) -> list[list[Part]]:
+    """The parts in the reverse of their dependencies: what nothing needs first; one wave's parts may stop at the same time."""
+    needs = needs_of(assembly)
+    height = {name: _height(name, needs) for name in needs}
+    levels = sorted({height[part.name] for part in assembly.parts})
+    return [[part for part in assembly.parts if height[part.name] == level] for level in levels]
+
+
+def _height(name: str, needs: Mapping[str, Sequence[str]]) -> int:
+    dependents = [other for other, wanted in needs.items() if name in wanted]
+    return 1 + max((_height(other, needs) for other in dependents), default=-1)
