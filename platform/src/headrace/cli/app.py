@@ -8,9 +8,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from headrace.errors import HeadraceError
 
@@ -27,27 +25,16 @@ _COMMANDS = {
 _INTERRUPTED = 130
 
 
-class _LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        module, function = _COMMANDS[cmd_name].split(":")
-        single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(import_module(module), function))
-        return typer.main.get_command(single)
+def application(wanted: str = "") -> typer.Typer:
+    """The command line with the wanted subcommand, or with all of them when it is none of them (so that `--help` lists them)."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_headrace)
+    for name in [wanted] if wanted in _COMMANDS else _COMMANDS:
+        module, function = _COMMANDS[name].split(":")
+        app.command(name)(getattr(import_module(module), function))
+    return app
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
 def _headrace() -> None:
     """An MLflow-centred machine-learning platform: from raw bytes to a monitored endpoint."""
 
@@ -55,7 +42,7 @@ def _headrace() -> None:
 def main() -> None:
     """Run the command line; the process ends with the error's own exit code."""
     try:
-        app()
+        application(*sys.argv[1:2])()
     except HeadraceError as error:
         _explain(error)
         sys.exit(error.exit_code)

@@ -65,7 +65,7 @@ def mlflow_client_environment(settings: Settings) -> dict[str, str]:
 
 
 def airflow_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
-    """Airflow's whole configuration; there is no airflow.cfg to edit."""
+    """Airflow's whole configuration; it wins over the airflow.cfg that Airflow writes for itself."""
     sections = {
         "core": _core(settings, secrets),
         "database": _database(settings, secrets),

@@ -16,11 +16,7 @@ def refuse_taken_ports(parts: Iterable[Part]) -> None:
     Raises:
         StackError: one is taken; names the process that has it and the setting that moves the part.
     """
-    holders = {
-        connection.laddr.port: connection.pid
-        for connection in psutil.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    holders = {port: pid for _, port, pid in listeners()}
     for part in parts:
         if part.port and part.port.number in holders:
             raise StackError(
@@ -28,6 +24,12 @@ def refuse_taken_ports(parts: Iterable[Part]) -> None:
                 where=f"127.0.0.1:{part.port.number}",
                 remedy=f"End that process, or choose another port: {part.port.setting}=<port>.",
             )
+
+
+def listeners() -> list[tuple[str, int, int | None]]:
+    """Every listening TCP socket: its address, its port, and its process unless that is another user's."""
+    listening = (each for each in psutil.net_connections(kind="tcp") if each.status == psutil.CONN_LISTEN)
+    return [(each.laddr.ip, each.laddr.port, each.pid) for each in listening if each.laddr]
 
 
 def describe(pid: int | None) -> str:

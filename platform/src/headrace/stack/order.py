@@ -15,7 +15,7 @@ def needs_of(assembly: Assembly) -> dict[str, tuple[str, ...]]:
     Raises:
         StackError: a node needs an unknown one, or itself by a detour.
     """
-    needs: dict[str, tuple[str, ...]] = {node.name: node.needs for node in (*assembly.parts, *assembly.setups)}
+    needs = {node.name: node.needs for node in assembly.nodes}
     unknown = {(name, need) for name, wanted in needs.items() for need in wanted if need not in needs}
     if unknown:
         name, need = sorted(unknown)[0]

@@ -101,6 +101,11 @@ class Assembly:
     parts: tuple[Part, ...]
     setups: tuple[Setup, ...]
 
+    @property
+    def nodes(self) -> tuple[Part | Setup, ...]:
+        """Parts and set-ups together: what the order of starting is about."""
+        return (*self.parts, *self.setups)
+
     def part(self, name: str) -> Part | None:
         """The part of that name."""
         return next((part for part in self.parts if part.name == name), None)

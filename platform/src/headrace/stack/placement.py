@@ -1,8 +1,8 @@
 """Where PostgreSQL's binaries and data lie, and as whom it runs.
 
 PostgreSQL refuses to run as root, so a stack started by root drops it to an unprivileged user. That user must be able to reach
-both: a checkout under a folder only root may enter (/root) is out of its reach, and widening other people's folders is not ours to
-do. Then binaries and data go to FALLBACK, and `<home>/postgres` is a link that says so.
+both: a checkout under a folder only root may enter (/root) is out of its reach, and widening other people's folders is not ours
+to do. Then binaries and data go to FALLBACK, and `<home>/postgres` is a link that says so.
 """
 
 from __future__ import annotations

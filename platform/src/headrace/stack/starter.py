@@ -58,7 +58,7 @@ class Starter:
         """
         order = TopologicalSorter(needs_of(self._assembly))
         order.prepare()
-        nodes = {node.name: node for node in (*self._assembly.setups, *self._assembly.parts)}
+        nodes = {node.name: node for node in self._assembly.nodes}
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
             pending: dict[Future[None], str] = {}
             while order.is_active():
