@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,14 +25,9 @@ class ArrowShards:
         """See the port."""
         return {"image": f"fixed_shape_tensor<uint8>{list(example_shape)}", "label": "uint8"}
 
-    @contextmanager
-    def create(self, path: Path, example_shape: tuple[int, ...]) -> Iterator[_ArrowFile]:
+    def create(self, path: Path, example_shape: tuple[int, ...]) -> ArrowFile:
         """See the port."""
-        schema = _arrow_schema(example_shape)
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            file = _ArrowFile(writer, schema, example_shape)
-            yield file
-            file.flush()
+        return ArrowFile(path, example_shape)
 
 
 def map_shard(path: Path) -> list[tuple[Images, Labels]]:
@@ -45,12 +37,13 @@ def map_shard(path: Path) -> list[tuple[Images, Labels]]:
     return [(batch.column("image").to_numpy_ndarray(), batch.column("label").to_numpy(zero_copy_only=True)) for batch in batches]
 
 
-class _ArrowFile:
-    """Gathers rows into record batches of a fixed size, so that the bytes do not depend on how the rows arrive."""
+class ArrowFile:
+    """Implements `ports.shards.ShardFile`: gathers rows into record batches, so that bytes do not depend on how rows arrive."""
 
-    def __init__(self, writer: Any, schema: pa.Schema, example_shape: tuple[int, ...]) -> None:
-        self._writer = writer
-        self._schema = schema
+    def __init__(self, path: Path, example_shape: tuple[int, ...]) -> None:
+        self._schema = _arrow_schema(example_shape)
+        self._sink = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_file(self._sink, self._schema)
         self._images = np.empty((RECORD_ROWS, *example_shape), np.uint8)
         self._labels = np.empty(RECORD_ROWS, np.uint8)
         self._filled = 0
@@ -65,10 +58,15 @@ class _ArrowFile:
             self._filled += count
             start += count
             if self._filled == RECORD_ROWS:
-                self.flush()
+                self._flush()
 
-    def flush(self) -> None:
-        """Write what is gathered."""
+    def close(self) -> None:
+        """See the port."""
+        self._flush()
+        self._writer.close()
+        self._sink.close()
+
+    def _flush(self) -> None:
         if self._filled:
             images = pa.FixedShapeTensorArray.from_numpy_ndarray(self._images[: self._filled])
             labels = pa.array(self._labels[: self._filled])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -10,10 +9,14 @@ from headrace.ports.source import Batch
 
 
 class ShardFile(Protocol):
-    """A shard being written."""
+    """A shard being written. One that is never closed is worthless, and may be deleted."""
 
     def append(self, batch: Batch) -> None:
         """Add rows. Memory stays bounded however many are added."""
+        ...
+
+    def close(self) -> None:
+        """Complete the file."""
         ...
 
 
@@ -27,6 +30,6 @@ class ShardFormat(Protocol):
         """Column name to type, as text."""
         ...
 
-    def create(self, path: Path, example_shape: tuple[int, ...]) -> AbstractContextManager[ShardFile]:
-        """Write a new file; it is complete when the context has ended without an error."""
+    def create(self, path: Path, example_shape: tuple[int, ...]) -> ShardFile:
+        """Begin a new file, replacing one that is there."""
         ...

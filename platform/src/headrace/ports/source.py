@@ -36,7 +36,10 @@ class RawPart(Protocol):
     what was read may only be trusted when the iterator is exhausted.
     """
 
-    example_shape: tuple[int, ...]
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        ...
 
     def labels(self) -> Iterator[Labels]:
         """All labels in order, without reading the images."""
@@ -48,7 +51,7 @@ class RawPart(Protocol):
 
 
 class RawData(NamedTuple):
-    """The raw data, on this machine and ready to be read as often as needed."""
+    """The raw data, on this machine and ready to be read as often as needed. Both parts have the same example shape."""
 
     train: RawPart
     test: RawPart

@@ -1,0 +1,1 @@
+"""Raw data in the IDX format: finding the files, bringing them here, reading them by streaming."""

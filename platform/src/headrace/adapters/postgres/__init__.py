@@ -1,0 +1,1 @@
+"""Headrace's own database: the catalogue of dataset versions, and locks."""
