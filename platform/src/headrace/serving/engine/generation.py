@@ -1,0 +1,133 @@
+"""One generation of a graph: the pools of all its nodes, and the walk a request takes through them.
+
+The walk is Seldon's executor's: https://docs.seldon.io/projects/seldon-core/en/v1/graph/inference-graph.html. A node's own method
+first, then its children in parallel, then the combination. A child's error is the graph's; there is no partial answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from headrace.serving.engine.document import Deployment, Node, NodeType
+from headrace.serving.engine.errors import NodeTimeoutError, NotReadyError, RolloutError
+from headrace.serving.engine.pool import Pool
+from headrace.serving.engine.replica import Launch, Replica
+
+_BEFORE_CHILDREN = {NodeType.MODEL: "/predict", NodeType.TRANSFORMER: "/transform-input"}
+_AFTER_CHILDREN = {NodeType.COMBINER: "/aggregate", NodeType.OUTPUT_TRANSFORMER: "/transform-output"}
+_DRAIN_SECONDS = 30.0
+_DRAIN_POLL_SECONDS = 0.02
+
+
+class NodeRefusalError(Exception):
+    """A node answered with an error; it is passed on as it came.
+
+    Attributes:
+        status: the node's HTTP status.
+        body: the node's own message.
+    """
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
+
+
+class Generation:
+    """A running graph. Started whole or not at all, asked, drained, stopped."""
+
+    def __init__(self, deployment: Deployment, launch: Launch) -> None:
+        self.deployment = deployment
+        self._session = launch.session
+        self._timeout = aiohttp.ClientTimeout(total=deployment.timeout)
+        self._pools = {node.name: Pool(deployment, node, launch) for node in deployment.root.walk()}
+        self._asked = 0
+
+    async def start(self) -> None:
+        """Start all nodes; when one does not become ready, stop them again.
+
+        Raises:
+            RolloutError: says which node, and its last words.
+        """
+        results = await asyncio.gather(*(pool.start() for pool in self._pools.values()), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            await self.stop()
+            raise RolloutError(str(failures[0])) from failures[0]
+
+    async def ask(self, message: bytes) -> bytes:
+        """Send a Seldon message through the graph.
+
+        Raises:
+            NodeRefusalError: a node answered with an error.
+            NotReadyError: a node has no replica that can be asked.
+            NodeTimeoutError: a node took too long.
+        """
+        self._asked += 1
+        try:
+            return await self._visit(self.deployment.root, message)
+        finally:
+            self._asked -= 1
+
+    async def drain(self) -> None:
+        """Wait until nothing is in flight, at most half a minute."""
+        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
+        while self._asked and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    async def stop(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(pool.stop() for pool in self._pools.values()))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every replica of every node."""
+        return [replica for pool in self._pools.values() for replica in pool.describe()]
+
+    async def _visit(self, node: Node, message: bytes) -> bytes:
+        if node.type in _BEFORE_CHILDREN:
+            message = await self._call(node, _BEFORE_CHILDREN[node.type], message)
+        if node.children:
+            replies = await _all(*(self._visit(child, message) for child in node.children))
+            message = b"[" + b",".join(replies) + b"]" if node.type is NodeType.COMBINER else replies[0]
+        if node.type in _AFTER_CHILDREN:
+            message = await self._call(node, _AFTER_CHILDREN[node.type], message)
+        return message
+
+    async def _call(self, node: Node, method: str, message: bytes) -> bytes:
+        """Ask a replica; when the connection to it breaks, another one. Predictions change nothing, so asking twice is safe."""
+        broken: list[Replica] = []
+        for _ in range(node.replicas + 1):
+            with self._pools[node.name].borrow(avoid=broken) as replica:
+                try:
+                    return await self._post(replica, method, message)
+                except TimeoutError as error:
+                    raise NodeTimeoutError(f"node {node.name} did not answer in {self.deployment.timeout:g} s") from error
+                except aiohttp.ClientConnectionError:
+                    replica.suspect()
+                    broken.append(replica)
+        raise NotReadyError(
+            f"no replica of node {node.name} could be reached", where=self.deployment.name, remedy="Ask again soon."
+        )
+
+    async def _post(self, replica: Replica, method: str, message: bytes) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        url = replica.address + method
+        async with self._session.post(url, data=message, headers=headers, timeout=self._timeout) as reply:
+            body = await reply.read()
+            if reply.status >= 400:  # noqa: PLR2004 - HTTP's own boundary
+                raise NodeRefusalError(reply.status, body)
+            return body
+
+
+async def _all(*calls: Any) -> list[bytes]:
+    """The results of all calls, in parallel; the first failure ends the others, so that no replica works for nobody."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except* Exception as group_error:
+        raise group_error.exceptions[0] from None
+    return [task.result() for task in tasks]

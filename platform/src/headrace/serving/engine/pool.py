@@ -1,0 +1,96 @@
+"""The replicas of one node: the least busy ready one is asked, and a dead one is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from headrace.serving.engine.document import Deployment, Node
+from headrace.serving.engine.errors import NotReadyError, RolloutError
+from headrace.serving.engine.replica import Launch, Replica, ReplicaState
+
+_FIRST_BACKOFF_SECONDS = 0.5
+_LAST_BACKOFF_SECONDS = 15.0
+log = logging.getLogger(__name__)
+
+
+class Pool:
+    """All replicas of a node, each supervised by a task of its own."""
+
+    def __init__(self, deployment: Deployment, node: Node, launch: Launch) -> None:
+        self.node = node
+        self._deployment, self._launch = deployment, launch
+        self._replicas = [self._new(index) for index in range(node.replicas)]
+        self._restarts = [0] * node.replicas
+        self._supervisors: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start every replica and return when all are ready; from then on they are supervised.
+
+        Raises:
+            RolloutError: one did not become ready; carries its last words.
+        """
+        await asyncio.gather(*(replica.start() for replica in self._replicas))
+        for replica in self._replicas:
+            if replica.state is not ReplicaState.READY:
+                raise RolloutError(
+                    f"replica {replica.index} of node {self.node.name} did not become ready; its last words:\n"
+                    f"{replica.last_words()}",
+                    where=str(replica.log),
+                )
+        self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self._replicas))]
+
+    @contextmanager
+    def borrow(self, avoid: Collection[Replica] = ()) -> Iterator[Replica]:
+        """The least busy ready replica, counted as busy while it is used.
+
+        Raises:
+            NotReadyError: none is ready, but for the avoided.
+        """
+        ready = [each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid]
+        if not ready:
+            raise NotReadyError(
+                f"node {self.node.name} has no ready replica", where=self._deployment.name, remedy="Ask again soon."
+            )
+        replica = min(ready, key=lambda each: each.in_flight)
+        replica.in_flight += 1
+        try:
+            yield replica
+        finally:
+            replica.in_flight -= 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in flight."""
+        return not any(replica.in_flight for replica in self._replicas)
+
+    async def stop(self) -> None:
+        """End every replica, and their supervision."""
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        await asyncio.gather(*(replica.stop() for replica in self._replicas))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every replica, for the document's status."""
+        return [replica.describe(self._restarts[replica.index]) for replica in self._replicas]
+
+    def _new(self, index: int) -> Replica:
+        return Replica(self._deployment, self.node, index, self._launch)
+
+    async def _supervise(self, index: int) -> None:
+        """Replace the replica whenever it ends, with growing pauses while its successors do not become ready."""
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            await self._replicas[index].wait_ended()
+            log.warning("replica %d of %s ended; starting it again", index, self.node.name)
+            self._restarts[index] += 1
+            self._replicas[index] = successor = self._new(index)
+            await successor.start()
+            if successor.state is ReplicaState.READY:
+                backoff = _FIRST_BACKOFF_SECONDS
+                continue
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, _LAST_BACKOFF_SECONDS)

@@ -1,0 +1,200 @@
+"""One replica of a node: a process, its ports, and whether it may be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from headrace.serving.engine.document import Deployment, Node
+from headrace.serving.node import PARENT_KEY
+
+_STOP_SECONDS = 5
+_PROBE_SECONDS = 0.1
+_TAIL_BYTES = 4000
+
+
+class ReplicaState(StrEnum):
+    """Where a replica stands. Only a ready one is asked."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DEAD = "dead"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the engine gives every replica: where to log, how long a start may take, and the client to probe with."""
+
+    log_folder: Path
+    ready_within: float
+    session: aiohttp.ClientSession
+
+
+class Replica:
+    """A process that serves one node. It is started, becomes ready, and ends; a successor is made by whoever supervises it."""
+
+    def __init__(self, deployment: Deployment, node: Node, index: int, launch: Launch) -> None:
+        self.node, self.index = node, index
+        self.state = ReplicaState.STARTING
+        self.in_flight = 0
+        self.since = datetime.now(UTC)
+        self.port = 0
+        self._deployment, self._launch = deployment, launch
+        self._process: asyncio.subprocess.Process | None = None
+        folder = launch.log_folder / deployment.namespace / deployment.name
+        self.log = folder / f"{node.name}-{index}.log"
+
+    @property
+    def pid(self) -> int | None:
+        """The main process's id, once started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def address(self) -> str:
+        """Base URL of the node's HTTP interface."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start the process and return once it is ready, or has ended, or its time is up (`state` tells)."""
+        self.port, metrics_port = _free_ports(2)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "headrace.serving.node",
+                env=self._environment(metrics_port),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        ready = asyncio.create_task(self._probe())
+        ended = asyncio.create_task(self._process.wait())
+        await asyncio.wait({ready, ended}, timeout=self._launch.ready_within, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ready, ended):
+            task.cancel()
+        if self._process.returncode is None and ready.done() and not ready.cancelled():
+            self._become(ReplicaState.READY)
+        else:
+            await self.kill()
+
+    async def wait_ended(self) -> None:
+        """Return when the main process has ended, however; what is left of its tree is ended too."""
+        if self._process is not None:
+            await self._process.wait()
+            self._sweep()
+        if self.state is not ReplicaState.STOPPED:
+            self._become(ReplicaState.DEAD)
+
+    async def stop(self) -> None:
+        """End the process gently, then not. Idle replicas only: what is in flight is lost."""
+        self._become(ReplicaState.STOPPED)
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            self._sweep()
+            await self._process.wait()
+        self._sweep()
+
+    async def kill(self) -> None:
+        """End the whole process tree at once."""
+        self._sweep()
+        await self.wait_ended()
+
+    def suspect(self) -> None:
+        """A connection to it broke: it is not asked again until it is known to live."""
+        if self.state is ReplicaState.READY and not _alive(self.pid):
+            self._become(ReplicaState.DEAD)
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        with contextlib.suppress(FileNotFoundError), self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            return log.read().decode(errors="replace").strip()
+        return ""
+
+    def describe(self, restarts: int) -> dict[str, Any]:
+        """For the document's status."""
+        return {
+            "node": self.node.name,
+            "replica": self.index,
+            "pid": self.pid,
+            "port": self.port,
+            "state": self.state.value,
+            "restarts": restarts,
+            "since": self.since.isoformat(timespec="seconds"),
+        }
+
+    def _become(self, state: ReplicaState) -> None:
+        if self.state is not state:
+            self.state, self.since = state, datetime.now(UTC)
+
+    async def _probe(self) -> None:
+        """Return once the node says over HTTP that it is healthy; a TCP connection alone proves nothing."""
+        while True:
+            try:
+                async with self._launch.session.get(f"{self.address}/health/status") as reply:
+                    if reply.status == HTTPStatus.OK:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(_PROBE_SECONDS)
+
+    def _environment(self, metrics_port: int) -> dict[str, str]:
+        """The container's environment as Seldon's operator sets it, and what ties the process to this engine."""
+        return {
+            **os.environ,
+            **self.node.environment,
+            "PREDICTIVE_UNIT_ID": self.node.name,
+            "PREDICTIVE_UNIT_IMAGE": self.node.image,
+            "PREDICTIVE_UNIT_PARAMETERS": self.node.parameters,
+            "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(self.port),
+            "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics_port),
+            "SELDON_DEPLOYMENT_ID": self._deployment.name,
+            "PREDICTOR_ID": self._deployment.predictor,
+            PARENT_KEY: str(os.getpid()),
+        }
+
+    def _sweep(self) -> None:
+        """End what is left of the process's session; it leads one, so the group is its own."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _alive(pid: int | None) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] != "Z"
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; a thief between now and their use shows as a replica that ends, and is started anew."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
