@@ -9,6 +9,13 @@ from pydantic import Field
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Name
 
+JOB_VARIABLE = "HEADRACE_TRAINING_JOB"
+"""The environment variable that hands a worker its job, as JSON."""
+THREADS_VARIABLE = "HEADRACE_WORKER_THREADS"
+"""How many cores one worker may use inside one operation."""
+HOSTS_VARIABLE = "HEADRACE_WORKER_HOSTS"
+"""`host:port` of all workers, comma-separated, by rank; read where a pod's index gives the rank and `TF_CONFIG` is absent."""
+
 
 class Architecture(StrEnum):
     """The networks the trainer knows (`headrace.training.architectures`)."""
@@ -65,7 +72,7 @@ class TrainingSpec(Spec):
 class TrainingJob(Spec):
     """One member's training, complete: what a worker is handed, as JSON, in `HEADRACE_TRAINING_JOB`.
 
-    The rank comes from `TF_CONFIG`; `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` from the environment.
+    The rank comes from `TF_CONFIG`, or from a pod's index and `HEADRACE_WORKER_HOSTS`; `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` from the environment.
     """
 
     pipeline: str
@@ -83,6 +90,16 @@ class TrainingJob(Spec):
     def prefix(self) -> str:
         """Key prefix of everything the job writes, ending in `/`. No two jobs share one."""
         return f"runs/{self.pipeline}/{self.run}/train.{self.name}/"
+
+    @property
+    def result_key(self) -> str:
+        """Where the result is put, last."""
+        return f"{self.prefix}result.json"
+
+    @property
+    def progress_key(self) -> str:
+        """Where the progress is put while the job runs."""
+        return f"{self.prefix}progress.json"
 
     @property
     def learning_rate(self) -> float:

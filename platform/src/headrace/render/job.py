@@ -1,0 +1,170 @@
+"""A training job as Kubernetes objects: an Indexed Job with one pod a worker, and the headless Service that names the pods."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.specs.training import HOSTS_VARIABLE, JOB_VARIABLE, THREADS_VARIABLE, Resources, TrainingJob
+
+Manifest = dict[str, Any]
+PORT = 2222
+_LABEL_LIMIT = 52
+"""Characters of the job's name: a pod's host name is `<job>-<index>` and may have 63, and the Job adds a suffix to pod names."""
+_KEEP_SECONDS = 24 * 3600
+"""How long a finished job stays to be looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTarget:
+    """Where and as what training jobs run.
+
+    Attributes:
+        namespace: of all objects.
+        image: the trainer's.
+        service_account: of the pods; training asks nothing of the API server, so it needs no rights.
+        environment: plain variables, e.g. `MLFLOW_TRACKING_URI` and the store's settings.
+        secrets: names of Secrets whose keys become variables, e.g. the store's credentials.
+    """
+
+    namespace: str
+    image: str
+    service_account: str = "default"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+def job_name(job: TrainingJob) -> str:
+    """A DNS label, the same for the same job: readable, and unique by a digest of the job's prefix."""
+    digest = hashlib.sha256(job.prefix.encode()).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9]+", "-", f"train-{job.pipeline}-{job.name}".lower())
+    return f"{readable[: _LABEL_LIMIT - 9].strip('-')}-{digest}"
+
+
+def render_job(job: TrainingJob, target: JobTarget, *, environment: Mapping[str, str]) -> tuple[Manifest, Manifest]:
+    """The Service and the Job, to be created in this order.
+
+    A worker that dies fails the Job at once (`backoffLimit` 0): its peers cannot go on without it, and the next try starts all
+    of them from the checkpoint.
+
+    Args:
+        job: what to train.
+        target: where.
+        environment: of this try, e.g. `MLFLOW_RUN_ID`.
+    """
+    return _service(job, target), _job(job, target, environment)
+
+
+def worker_hosts(job: TrainingJob, target: JobTarget) -> tuple[str, ...]:
+    """`host:port` of every pod, by rank: names that the Service publishes before the pods are ready."""
+    name = job_name(job)
+    return tuple(f"{name}-{rank}.{name}.{target.namespace}.svc:{PORT}" for rank in range(job.training.workers))
+
+
+def _service(job: TrainingJob, target: JobTarget) -> Manifest:
+    name = job_name(job)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": target.namespace, "labels": _labels(job)},
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {"job-name": name},
+            "ports": [{"name": "grpc", "port": PORT, "targetPort": PORT}],
+        },
+    }
+
+
+def _job(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> Manifest:
+    labels = _labels(job)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job_name(job), "namespace": target.namespace, "labels": labels},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": job.training.workers,
+            "parallelism": job.training.workers,
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": job.training.timeout_minutes * 60,
+            "ttlSecondsAfterFinished": _KEEP_SECONDS,
+            "template": {"metadata": {"labels": labels}, "spec": _pod(job, target, environment)},
+        },
+    }
+
+
+def _pod(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> Manifest:
+    return {
+        "subdomain": job_name(job),
+        "restartPolicy": "Never",
+        "serviceAccountName": target.service_account,
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(job, target, environment)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+    }
+
+
+def _container(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> Manifest:
+    return {
+        "name": "worker",
+        "image": target.image,
+        "command": ["python", "-m", "headrace.training"],
+        "env": _environment(job, target, environment),
+        "envFrom": [{"secretRef": {"name": name}} for name in target.secrets],
+        "ports": [{"name": "grpc", "containerPort": PORT}],
+        "resources": _resources(job.training.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own, empty at its start
+    }
+
+
+def _environment(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """Sorted by name, so that the same job renders the same document. Kubernetes itself sets JOB_COMPLETION_INDEX."""
+    variables = {
+        # Libraries keep caches in the home folder, and the pod may only write below /tmp.
+        "HOME": "/tmp",  # noqa: S108
+        **target.environment,
+        **environment,
+        JOB_VARIABLE: job.model_dump_json(),
+        THREADS_VARIABLE: str(cores(job.training.resources.cpu)),
+    }
+    if job.training.workers > 1:
+        variables[HOSTS_VARIABLE] = ",".join(worker_hosts(job, target))
+    return [{"name": name, "value": value} for name, value in sorted(variables.items())]
+
+
+def cores(quantity: str) -> int:
+    """A CPU quantity in whole cores, at least one: `1500m` is 1."""
+    return max(1, int(quantity[:-1]) // 1000 if quantity.endswith("m") else int(float(quantity)))
+
+
+def _resources(resources: Resources) -> Manifest:
+    wanted = {"cpu": resources.cpu, "memory": resources.memory}
+    # No CPU limit: a throttled worker would hold up all others. Memory is bounded, so that a leak hurts the job alone.
+    limits: dict[str, str] = {"memory": resources.memory}
+    if resources.gpu:
+        limits["nvidia.com/gpu"] = str(resources.gpu)
+    return {"requests": wanted, "limits": limits}
+
+
+def _labels(job: TrainingJob) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "headrace-training",
+        "app.kubernetes.io/part-of": "headrace",
+        "headrace/pipeline": job.pipeline,
+        "headrace/member": job.name,
+    }
