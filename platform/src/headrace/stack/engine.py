@@ -26,6 +26,7 @@ def engine_part(settings: Settings) -> Part:
         version=lambda: _version(python),
         url=url,
         port=Port(settings.ports.serving, "HEADRACE_PORTS__SERVING"),
+        stop_seconds=7,  # it drains its replicas before it ends
         settle_seconds=10,
         patience_seconds=60,
     )

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,6 +23,7 @@ PART_MARK = "HEADRACE_STACK_PART"
 KEEP_ENVIRONMENT_READABLE = {"SPT_NOENV": "1"}
 _GRACE_SECONDS = 5.0
 _KILL_SECONDS = 5.0
+_POLL_SECONDS = 0.05
 
 
 def stack_id(home: Path) -> str:
@@ -45,15 +49,12 @@ def remnants(stack: str, *, supervisor: int | None, part: str | None = None) -> 
     return [process for process in marked(stack, part) if supervisor not in _ancestry(process)]
 
 
-def end(processes: Iterable[psutil.Process], *, grace_seconds: float = _GRACE_SECONDS) -> Sequence[psutil.Process]:
+def end(processes: Iterable[psutil.Process], *, grace_seconds: float = _GRACE_SECONDS) -> list[psutil.Process]:
     """Ask the processes to end, kill those that have not after the grace, and return what even that did not end."""
     alive = list(processes)
     if grace_seconds > 0:
-        _signal(alive, "terminate")
-        _, alive = psutil.wait_procs(alive, timeout=grace_seconds)
-    _signal(alive, "kill")
-    _, alive = psutil.wait_procs(alive, timeout=_KILL_SECONDS)
-    return [process for process in alive if _lives(process)]
+        alive = _wait(_signalled(alive, signal.SIGTERM), grace_seconds)
+    return _wait(_signalled(alive, signal.SIGKILL), _KILL_SECONDS)
 
 
 def describe_all(processes: Iterable[psutil.Process]) -> str:
@@ -90,9 +91,16 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _signal(processes: Iterable[psutil.Process], action: str) -> None:
+def _signalled(processes: list[psutil.Process], number: signal.Signals) -> list[psutil.Process]:
     for process in processes:
-        try:
-            getattr(process, action)()
-        except psutil.NoSuchProcess:
-            continue
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    return processes
+
+
+def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the end of processes that are not our children; where nobody reaps them, a zombie is an end as well."""
+    deadline = time.monotonic() + seconds
+    while (processes := list(filter(_lives, processes))) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return processes

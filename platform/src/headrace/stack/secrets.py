@@ -35,6 +35,7 @@ NAMES = (
 
 _PASSWORD_BYTES = 18
 _KEY_BYTES = 32
+_SIGNING_KEY_BYTES = 64  # Airflow signs its tokens with HMAC-SHA-512: RFC 7518, section 3.2
 
 
 def ensure_secrets(folder: Path) -> Secrets:
@@ -68,5 +69,5 @@ def _generate(name: str) -> str:
     if name == AIRFLOW_FERNET:  # Fernet wants exactly 32 bytes in URL-safe base64, with its padding.
         return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
     if name in {AIRFLOW_JWT, AIRFLOW_API, MLFLOW_KEK}:
-        return secrets.token_urlsafe(_KEY_BYTES)
+        return secrets.token_urlsafe(_SIGNING_KEY_BYTES)
     return secrets.token_urlsafe(_PASSWORD_BYTES)
