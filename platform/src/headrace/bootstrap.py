@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headrace.specs.pipeline import PipelineSpec
     from headrace.specs.training import Candidate, TrainingJob
     from headrace.usecases.promote import Promoter
+    from headrace.usecases.train import Trainer
 
 AIRFLOW_USER = "admin"
 
@@ -90,23 +91,61 @@ class Platform:
             target=ServingTarget(namespace=self.settings.namespace),
         )
 
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Trains members."""
+        from headrace.adapters.local_processes import LocalTrainingLauncher
+        from headrace.adapters.mlflow.registry import MlflowRegistry
+        from headrace.adapters.mlflow.tracking import MlflowTracking
+        from headrace.usecases.train import Trainer
+
+        url = self.settings.tracking()
+        return Trainer(
+            tracking=MlflowTracking(url),
+            registry=MlflowRegistry(url),
+            launcher=LocalTrainingLauncher(),
+            store=self.store,
+            locks=self.locks,
+            environment={"MLFLOW_TRACKING_URI": url},
+        )
+
     # --- what it does ---
 
     def check_freshness(self, spec: PipelineSpec, *, force: bool = False, full: bool = False) -> Freshness:
-        """Whether the pipeline's dataset must be ingested again, and why."""
+        """Whether the pipeline's dataset must be ingested again, and why; `full` reads all its data."""
+        from headrace.adapters.idx.source import IdxFiles
         from headrace.usecases.freshness import check_freshness
 
         return check_freshness(
-            spec.dataset, spec.folder, store=self.store, catalogue=self.catalogue, clock=utc_now, force=force, full=full
+            spec.dataset,
+            spec.folder,
+            source=IdxFiles(),
+            store=self.store,
+            catalogue=self.catalogue,
+            clock=utc_now,
+            force=force,
+            full=full,
         )
 
     def ingest(self, step: IngestStep) -> IngestResult:
         """Run the ingest step."""
-        raise_if_not_ready = None
-        return raise_if_not_ready
+        from headrace.adapters.arrow_shards import ArrowShards
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.ingest import Ingestor
+
+        ingestor = Ingestor(
+            source=IdxFiles(),
+            shards=ArrowShards(),
+            store=self.store,
+            catalogue=self.catalogue,
+            locks=self.locks,
+            clock=utc_now,
+        )
+        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, force=step.force)
 
     def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
         """Run a training job and register its candidate."""
+        return self.trainer.train(job, log=log)
 
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.config import Settings
 from headrace.stack.airflow import airflow_parts, airflow_setups
+from headrace.stack.catalogue import catalogue_setup
 from headrace.stack.engine import engine_part
 from headrace.stack.mlflow import mlflow_part, mlflow_setup
 from headrace.stack.part import Assembly
@@ -22,6 +23,7 @@ def assemble(settings: Settings, secrets: Secrets) -> Assembly:
         ),
         setups=(
             *postgres_setups(settings, secrets),
+            catalogue_setup(settings),
             mlflow_setup(settings, secrets),
             *airflow_setups(settings, secrets),
         ),

@@ -70,6 +70,38 @@ class Promoter:
         with self.locks.hold(f"ensemble/{ensemble.name}"):
             return self._replace(ensemble, ranking, step.size)
 
+    def verify(self, step: VerifyStep) -> VerifyResult:
+        """Ask the live endpoint its golden requests; on any disagreement put the former graph and aliases back.
+
+        Raises:
+            DeploymentFailedError: the answers differ; what served before serves again.
+        """
+        ensemble, promotion = step.pipeline.ensemble, step.promotion
+        try:
+            return self._ask(ensemble, ensemble.name, promotion.members)
+        except DeploymentFailedError:
+            with self.locks.hold(f"ensemble/{ensemble.name}"):
+                self._restore(ensemble, promotion.former)
+            raise
+
+    def _replace(self, ensemble: EnsembleSpec, ranking: Sequence[Candidate], size: int) -> PromoteResult:
+        former = self._live_members(ensemble)
+        chosen = [self._publish(ensemble, slot, choice.version) for slot, choice in enumerate(ranking[:size], start=1)]
+        self._prove(ensemble, chosen)
+        self._make_live(ensemble, chosen, former)
+        document = render_deployment(ensemble, chosen, self.target)
+        return PromoteResult(
+            endpoint=Endpoint(
+                name=ensemble.name,
+                namespace=self.target.namespace,
+                url=self.serving.endpoint(self.target.namespace, ensemble.name),
+            ),
+            members=tuple(chosen),
+            former=former,
+            digest=document_digest(document),
+            ranking=tuple(ranking),
+        )
+
     def _live_members(self, ensemble: EnsembleSpec) -> tuple[SlotMember, ...]:
         document = self.serving.get(self.target.namespace, ensemble.name)
         return members_of(document) if document else ()

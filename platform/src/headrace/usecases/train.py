@@ -83,9 +83,7 @@ class Trainer:
             description=_version_description(job, result),
             tags=_version_tags(job, result),
         )
-        return Candidate(
-            member=job.name, model=job.model, version=version.version, run_id=result.run_id, metrics=result.metrics
-        )
+        return Candidate(member=job.name, model=job.model, version=version.version, run_id=result.run_id, metrics=result.metrics)
 
 
 def _key(job: TrainingJob) -> str:
