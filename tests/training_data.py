@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from headrace.adapters.arrow_shards import ArrowShards
 from headrace.ports.source import Batch
 from headrace.ports.store import ObjectStore
 from headrace.specs.dataset import DatasetManifest, DatasetVersion, Shard, Split, content_digest
 from headrace.specs.training import Architecture, MemberSpec, TrainingJob, TrainingSpec
-from numpy.typing import NDArray
 
 SHAPE = (28, 28)
 CLASSES = tuple(f"class-{index}" for index in range(10))
@@ -62,9 +63,7 @@ def training_job(version: DatasetVersion, *, architecture: Architecture = Archit
     )
 
 
-def _write_shard(
-    store: ObjectStore, location: str, split: Split, images: NDArray[np.uint8], labels: NDArray[np.uint8]
-) -> Shard:
+def _write_shard(store: ObjectStore, location: str, split: Split, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Shard:
     key = f"{split.value}/part-00000.arrow"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard.arrow")

@@ -89,7 +89,7 @@ class _Worker:
             errors="replace",
             process_group=0,
             # The kernel ends it when this thread ends: the call that waits for it, that is, or the whole process.
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock, no memory
         )
 
     def signal(self, number: int) -> None:

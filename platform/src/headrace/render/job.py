@@ -17,6 +17,8 @@ _LABEL_LIMIT = 52
 _KEEP_SECONDS = 24 * 3600
 """How long a finished job stays to be looked at."""
 
+_SCRATCH = "/tmp"  # noqa: S108 - the pod's own volume, empty when it starts
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobTarget:
@@ -73,18 +75,17 @@ def _service(job: TrainingJob, target: JobTarget) -> Manifest:
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": {"job-name": name},
+            "selector": {"batch.kubernetes.io/job-name": name},
             "ports": [{"name": "grpc", "port": PORT, "targetPort": PORT}],
         },
     }
 
 
 def _job(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> Manifest:
-    labels = _labels(job)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": job_name(job), "namespace": target.namespace, "labels": labels},
+        "metadata": {"name": job_name(job), "namespace": target.namespace, "labels": _labels(job)},
         "spec": {
             "completionMode": "Indexed",
             "completions": job.training.workers,
@@ -92,7 +93,7 @@ def _job(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) ->
             "backoffLimit": 0,
             "activeDeadlineSeconds": job.training.timeout_minutes * 60,
             "ttlSecondsAfterFinished": _KEEP_SECONDS,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(job, target, environment)},
+            "template": {"metadata": {"labels": _labels(job)}, "spec": _pod(job, target, environment)},
         },
     }
 
@@ -128,15 +129,16 @@ def _container(job: TrainingJob, target: JobTarget, environment: Mapping[str, st
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own, empty at its start
+        "volumeMounts": [{"name": "tmp", "mountPath": _SCRATCH}],
     }
 
 
 def _environment(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Sorted by name, so that the same job renders the same document. Kubernetes itself sets JOB_COMPLETION_INDEX."""
     variables = {
-        # Libraries keep caches in the home folder, and the pod may only write below /tmp.
-        "HOME": "/tmp",  # noqa: S108
+        # Libraries and the store's reader keep caches, and the pod may only write below /tmp.
+        "HOME": _SCRATCH,
+        "HEADRACE_HOME": f"{_SCRATCH}/headrace",
         **target.environment,
         **environment,
         JOB_VARIABLE: job.model_dump_json(),

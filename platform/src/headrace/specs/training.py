@@ -72,7 +72,8 @@ class TrainingSpec(Spec):
 class TrainingJob(Spec):
     """One member's training, complete: what a worker is handed, as JSON, in `HEADRACE_TRAINING_JOB`.
 
-    The rank comes from `TF_CONFIG`, or from a pod's index and `HEADRACE_WORKER_HOSTS`; `MLFLOW_RUN_ID` and `MLFLOW_TRACKING_URI` from the environment.
+    The rank comes from `TF_CONFIG`, or from a pod's index and `HEADRACE_WORKER_HOSTS`; `MLFLOW_RUN_ID` and
+    `MLFLOW_TRACKING_URI` come from the environment.
     """
 
     pipeline: str

@@ -78,7 +78,7 @@ def main() -> int:
     try:
         work()
     except HeadraceError as error:
-        log.error("%s: %s", type(error).__name__, error)
+        log.error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - it says what, where and what to do
         return error.exit_code
     except Exception:
         log.exception("the worker ended by an error that nobody expected")

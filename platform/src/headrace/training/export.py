@@ -22,6 +22,7 @@ from headrace.training.reporter import Arrays
 
 TOLERANCE = 1e-4
 """Largest absolute difference allowed between a probability of the Keras model and the exported one."""
+OUTPUT = "probabilities"
 Predict = Callable[[Images], NDArray[np.float32]]
 
 
@@ -31,7 +32,7 @@ class Exported:
 
     Attributes:
         model: the Keras model, free of its strategy.
-        network: the ONNX document: one input `uint8[n, h, w]`, one output, probabilities `float32[n, classes]`.
+        network: the ONNX document: input `image` uint8[n, h, w], output `probabilities` float32[n, classes].
         predict: runs `network` through onnxruntime on the CPU, as serving does.
         golden: validation images whose answers are recorded, `uint8[k, h, w]`.
         parity: the largest absolute difference between the two forms' probabilities on `golden`.
@@ -78,7 +79,20 @@ def to_onnx(model: keras.Model) -> bytes:
         # Keras looks whether NumPy still has a name that tf2onnx uses, and NumPy warns of the looking.
         warnings.simplefilter("ignore", FutureWarning)
         model.export(path, format="onnx", verbose=False)
-        return path.read_bytes()
+        return _named_output(path.read_bytes())
+
+
+def _named_output(network: bytes) -> bytes:
+    """Call the output `probabilities`: the exporter leaves it with the name of an inner node."""
+    import onnx
+
+    document = onnx.load_model_from_string(network)
+    output = document.graph.output[0]
+    for node in document.graph.node:
+        node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
+        node.input[:] = [OUTPUT if name == output.name else name for name in node.input]
+    output.name = OUTPUT
+    return bytes(document.SerializeToString())
 
 
 def open_onnx(network: bytes) -> Predict:

@@ -77,7 +77,8 @@ class Loop:
         total, squares, workers = self._sum(mine).numpy()
         if squares * workers != total**2:
             raise CorruptError(
-                f"the workers disagree on {what}; this one has {number}", where=f"worker {self._cluster.rank}",
+                f"the workers disagree on {what}; this one has {number}",
+                where=f"worker {self._cluster.rank}",
                 remedy="Make sure they all read the same store, and train again.",
             )
 

@@ -76,6 +76,7 @@ class ModelLog:
                 signature=self.signature,
                 input_example=self.example,
                 pip_requirements=_pinned("mlflow", "numpy", "onnx", "onnxruntime"),
+                onnx_execution_providers=["CPUExecutionProvider"],
                 save_as_external_data=False,
             )
             write_companions(folder)

@@ -13,6 +13,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 TRAINING, VALIDATION, INK = "#8aa4b8", "#d1495b", "#22313f"
+SHOWN_FROM = 0.005
+"""Smaller shares would be written as 0 %."""
+WHITE_FROM = 0.4
+"""From here on a cell is so dark that dark figures cannot be read on it."""
 
 
 def learning_curve(history: Sequence[Mapping[str, float]], *, title: str) -> Figure:
@@ -28,9 +32,8 @@ def learning_curve(history: Sequence[Mapping[str, float]], *, title: str) -> Fig
     _curves(right, history, "accuracy")
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     last = history[-1]["validation_accuracy"]
-    right.annotate(
-        f"{last:.1%}", (len(history), last), xytext=(0, 9), textcoords="offset points", ha="center", color=VALIDATION, weight="bold"
-    )
+    style: dict[str, Any] = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center"}
+    right.annotate(f"{last:.1%}", (len(history), last), color=VALIDATION, weight="bold", **style)
     right.margins(y=0.15)
     figure.suptitle(title, color=INK, weight="bold")
     return figure
@@ -57,8 +60,9 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str], *, ti
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(share):
-        if value >= 0.005:
-            axes.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=9, color="white" if value > 0.4 else INK)
+        if value >= SHOWN_FROM:
+            color = "white" if value > WHITE_FROM else INK
+            axes.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=9, color=color)
     axes.set_title(title, color=INK, weight="bold", pad=12)
     return figure
 

@@ -15,7 +15,6 @@ from mlflow.types.schema import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from headrace.specs.dataset import DatasetManifest, Split
-from headrace.specs.training import TrainingJob
 from headrace.training.model_log import image_schema
 
 NOTE = "mlflow.note.content"
@@ -45,7 +44,8 @@ class RunLog:
 
     def log_dataset(self, manifest: DatasetManifest, *, source: str) -> None:
         """Write the dataset version as the run's input, in the context `training`."""
-        schema = TensorDatasetSchema(features=image_schema(manifest.example_shape), targets=Schema([TensorSpec(np.dtype(np.uint8), (-1,))]))
+        labels = Schema([TensorSpec(np.dtype(np.uint8), (-1,))])
+        schema = TensorDatasetSchema(features=image_schema(manifest.example_shape), targets=labels)
         rows = {split.value: manifest.rows(split) for split in Split}
         profile = {"version": manifest.version, "digest": manifest.digest, "rows": rows, "classes": list(manifest.classes)}
         dataset = Dataset(

@@ -12,9 +12,7 @@ START = 0.1
 """Of the peak: where it starts."""
 
 
-def learning_rate(
-    schedule: Schedule, peak: float, *, steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
+def learning_rate(schedule: Schedule, peak: float, *, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The rate for each of `steps` global batches.
 
     One cycle (after Smith and Topin, https://arxiv.org/abs/1708.07120) climbs linearly to the peak and falls to 0 along a

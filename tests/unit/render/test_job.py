@@ -1,0 +1,69 @@
+"""A training job as Kubernetes objects, compared whole."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from golden import assert_golden
+from headrace.render.job import JobTarget, cores, job_name, render_job, worker_hosts
+from headrace.render.tf_config import render_tf_config
+from headrace.specs.dataset import DatasetVersion, Split
+from headrace.specs.training import Architecture, MemberSpec, Resources, TrainingJob, TrainingSpec
+
+GOLDEN = Path(__file__).parent / "golden"
+TARGET = JobTarget(
+    namespace="ml",
+    image="headrace/trainer:0.1.0",
+    environment={"MLFLOW_TRACKING_URI": "http://headrace-mlflow:5000"},
+    secrets=("headrace-store",),
+)
+
+
+def _job(**training):
+    return TrainingJob(
+        pipeline="fashion_mnist",
+        run="manual__2026-11-21T11-00-00-00-00",
+        name="cnn_batch_norm",
+        member=MemberSpec(architecture=Architecture.CNN_BATCH_NORM, description="With batch normalisation."),
+        training=TrainingSpec(epochs=4, batch_size=256, learning_rate=0.003, **training),
+        dataset=DatasetVersion(
+            dataset="fashion-mnist",
+            version="v1",
+            location="datasets/fashion-mnist/v1/",
+            digest="0" * 64,
+            rows={Split.TRAIN: 55000, Split.VALIDATION: 5000, Split.TEST: 10000},
+            created=datetime(2026, 11, 21, 11, tzinfo=UTC),
+        ),
+        model="fashion-mnist",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [
+        ("two-workers", {"workers": 2}),
+        ("one-worker-with-a-gpu", {"workers": 1, "resources": Resources(cpu="4", memory="8Gi", gpu=1)}),
+    ],
+)
+def test_a_job_renders_as_reviewed(name, training):
+    documents = render_job(_job(**training), TARGET, environment={"MLFLOW_RUN_ID": "run-1"})
+    assert_golden(GOLDEN / f"job-{name}.yaml", yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def test_tf_config_renders_as_reviewed():
+    hosts = worker_hosts(_job(workers=2), TARGET)
+    assert_golden(GOLDEN / "tf-config.yaml", yaml.safe_dump(render_tf_config(hosts, 1), sort_keys=False))
+
+
+def test_a_name_is_a_label_whatever_the_job_is_called():
+    job = _job().model_copy(update={"pipeline": "a_" * 31, "name": "B"})
+    assert len(f"{job_name(job)}-15") <= 63
+    assert job_name(job) == job_name(job)
+    assert job_name(job) != job_name(job.model_copy(update={"run": "another"}))
+
+
+@pytest.mark.parametrize(("quantity", "expected"), [("1", 1), ("2.5", 2), ("1500m", 1), ("250m", 1), ("4000m", 4)])
+def test_cores_of_a_quantity(quantity, expected):
+    assert cores(quantity) == expected
