@@ -1,4 +1,4 @@
-"""Golden files: rendered documents, kept whole and reviewed in the diff. Regenerate with `REGENERATE_GOLDEN=1 pytest tests/unit`."""
+"""Golden files: rendered documents, kept whole and reviewed in the diff; `REGENERATE_GOLDEN=1 pytest tests/unit` renews them."""
 
 from __future__ import annotations
 
