@@ -1,0 +1,124 @@
+"""Ingesting on a real PostgreSQL, from real processes: once, however many ask and however one of them dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from headrace.adapters.directory_store import DirectoryStore
+from headrace.adapters.postgres.catalogue import PostgresCatalogue
+from headrace.adapters.postgres.locks import PostgresLocks
+from idx_files import dataset_spec
+from ingest_world import IngestWorld
+
+INGEST = """
+import pathlib, sys, threading
+from headrace.adapters.arrow_shards import ArrowShards
+from headrace.adapters.directory_store import DirectoryStore
+from headrace.adapters.idx.source import IdxFiles
+from headrace.adapters.postgres.catalogue import PostgresCatalogue
+from headrace.adapters.postgres.locks import PostgresLocks
+from headrace.bootstrap import utc_now
+from headrace.specs.dataset import DatasetSpec
+from headrace.usecases.ingest import Ingestor, unobserved
+
+url, folder, spec, mode = sys.argv[1:]
+
+def stop(done, total):
+    print("writing", flush=True)
+    threading.Event().wait()
+
+ingestor = Ingestor(
+    source=IdxFiles(), shards=ArrowShards(), store=DirectoryStore(pathlib.Path(folder, "store")),
+    catalogue=PostgresCatalogue(url), locks=PostgresLocks(url), clock=utc_now,
+)
+print("ready", flush=True)
+sys.stdin.readline()
+progress = stop if mode == "stop" else unobserved
+result = ingestor.ingest(DatasetSpec.model_validate_json(spec), pathlib.Path(folder), force=mode == "force", progress=progress)
+print(result.model_dump_json())
+"""
+
+
+@pytest.fixture
+def world(tmp_path, postgres_url):
+    world = IngestWorld(
+        tmp_path,
+        store=DirectoryStore(tmp_path / "store"),
+        catalogue=PostgresCatalogue(postgres_url),
+        locks=PostgresLocks(postgres_url),
+    )
+    name = f"shoes-{uuid.uuid4().hex[:8]}"
+    world.spec = lambda **changes: dataset_spec(world.content, name=name, **changes)
+    return world
+
+
+@pytest.fixture
+def start(world, postgres_url):
+    """Start a process that will ingest when told to."""
+    started = []
+
+    def start_one(mode="plain"):
+        spec = world.spec().model_dump_json()
+        process = subprocess.Popen(
+            [sys.executable, "-c", INGEST, postgres_url, str(world.folder), spec, mode],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def go(*processes):
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+@pytest.mark.parametrize("mode", ["plain", "force"])
+def test_processes_that_ingest_at_once_do_so_once(world, start, mode):
+    processes = [start("plain"), start("plain"), start(mode)]
+    with world.locks.hold(f"ingest/{world.spec().name}"):  # so that all of them have asked before one begins
+        go(*processes)
+        wait_for_waiters(world, 3)
+    results = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    versions = world.catalogue.versions(world.spec().name)
+    assert len(versions) == 1
+    assert {result["version"]["version"] for result in results} == {versions[0].version}
+    assert sorted(result["cached"] for result in results) == [False, True, True]
+
+
+def wait_for_waiters(world, count):
+    """Until so many sessions wait for an advisory lock; the test's own time limit ends it otherwise."""
+    from sqlalchemy import text
+
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    found = 0
+    while found < count:
+        with world.catalogue._engine.connect() as connection:
+            found = connection.execute(waiting).scalar()
+
+
+def test_a_killed_ingestion_leaves_nothing_visible_and_does_not_block_the_next(world, start):
+    process = start("stop")
+    go(process)
+    assert process.stdout.readline() == "writing\n"
+    half = world.stored()
+    assert half, "or the test would show nothing"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert world.catalogue.latest(world.spec().name) is None
+    version = world.ingest().version
+    assert world.check(full=True).fresh
+    assert all(key.startswith(version.location) for key in world.stored())
