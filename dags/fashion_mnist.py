@@ -15,9 +15,9 @@ Everything about it stands in `fashion_mnist.yaml` beside this file.
 from pathlib import Path
 
 from airflow.sdk import dag
-from headrace_airflow.tasks import ingest_if_stale, params_of, promote, schedule_of, train
 
 from headrace.specs.pipeline import load_pipeline
+from headrace_airflow.tasks import ingest_if_stale, params_of, promote, schedule_of, train
 
 spec = load_pipeline(Path(__file__).with_suffix(".yaml"))
 

@@ -1,6 +1,6 @@
 """Take the README's pictures of the running stack with headless Chromium: `make screenshots`, after `make demo`.
 
-Chromium is driven through its DevTools protocol by Playwright, which logs in as a person would.
+Chromium is driven by Playwright, which logs in as a person would.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from headrace.errors import NotFoundError
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1440, "height": 900}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PIPELINE = "fashion_mnist"
+MODEL = "fashion-mnist"
 
 
 def main() -> None:
@@ -34,28 +36,33 @@ def main() -> None:
 
 
 def airflow_grid(page: Page, platform: Platform) -> None:
-    """The pipeline's grid, after logging in with the generated password."""
+    """The pipeline's runs and tasks, after logging in with the generated password."""
     url = platform.settings.airflow()
     page.goto(f"{url}/auth/login")
-    page.fill("input[name=username]", AIRFLOW_USER)
-    page.fill("input[name=password]", platform.settings.secret("airflow-admin"))
-    page.click("button[type=submit]")
-    page.wait_for_url(f"{url}/**")
-    page.goto(f"{url}/dags/fashion_mnist")
+    page.locator("input[name=username]").fill(AIRFLOW_USER)
+    page.locator("input[name=password]").fill(platform.settings.secret("airflow-admin"))
+    page.locator("button[type=submit]").click()
+    page.get_by_text("Dags", exact=True).first.wait_for()
+    page.goto(f"{url}/dags/{PIPELINE}")
     page.get_by_text("is_stale").first.wait_for()
+    page.get_by_text("Asset Events").first.wait_for()
     _picture(page, "airflow-grid")
 
 
 def mlflow_pages(page: Page, platform: Platform) -> None:
-    """The registered model with its aliases, and the experiment's runs."""
+    """The registered model with its aliases, and one run with its curves."""
     url = platform.settings.tracking()
-    page.goto(f"{url}/#/models/fashion-mnist")
+    page.goto(f"{url}/#/models/{MODEL}")
     page.get_by_text("slot-1").first.wait_for()
+    page.add_style_tag(content="[class*=assistant] { display: none !important }")
     _picture(page, "mlflow-model")
+    page.goto(f"{url}/#/experiments")
+    page.get_by_text(PIPELINE).first.click()
+    page.get_by_text("cnn_batch_norm").first.wait_for()
+    _picture(page, "mlflow-runs")
 
 
 def _picture(page: Page, name: str) -> None:
-    page.wait_for_load_state("networkidle")
     page.screenshot(path=PICTURES / f"{name}.png")
 
 

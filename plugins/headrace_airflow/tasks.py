@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.sdk import Asset, Param, TriggerRule
-from headrace_airflow.operators import StepOperator, TrainingJobOperator
 
 from headrace.specs.pipeline import RunRequest
 from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
+from headrace_airflow.operators import StepOperator, TrainingJobOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ def schedule_of(spec: PipelineSpec) -> dict[str, Any]:
         "schedule": spec.schedule,
         "start_date": pendulum.datetime(2026, 1, 1, tz="UTC"),
         "catchup": False,
+        "default_args": {"owner": "headrace"},
         "tags": ["headrace", spec.dataset.name, spec.ensemble.name],
     }
 
@@ -116,9 +117,7 @@ def ingest_if_stale(spec: PipelineSpec) -> XComArg:
         spec=spec,
         build=lambda run, request, _: IngestStep(pipeline=spec, run=run, force=request.force_refresh),
     )
-    publish = PythonOperator(
-        task_id="dataset", python_callable=dataset, outlets=[asset], trigger_rule=TriggerRule.NONE_FAILED
-    )
+    publish = PythonOperator(task_id="dataset", python_callable=dataset, outlets=[asset], trigger_rule=TriggerRule.NONE_FAILED)
     check >> ingest >> publish
     output: XComArg = publish.output
     return output

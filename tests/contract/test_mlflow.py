@@ -8,9 +8,9 @@ import time
 
 import httpx
 import pytest
+
 from fakes_promotion import FakeRegistry
 from fakes_training import FakeTracking
-
 from headrace.errors import NotFoundError, UnavailableError
 
 READY_WITHIN_SECONDS = 90

@@ -1,35 +1,17 @@
 """A running graph engine and small real ONNX models for it."""
 
 import json
-import os
-import socket
-import subprocess
-import time
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import numpy as np
 import onnx
-import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from graph_engine import SPACE, running_engine
 from headrace.render.seldon import ServingTarget, render_deployment
 from headrace.specs.serving import EnsembleSpec, SlotMember
 
-ROOT = Path(__file__).parents[2]
-SERVING_PYTHON = os.environ.get("HEADRACE_SERVING_PYTHON", str(ROOT / ".venv-serving" / "bin" / "python"))
 CLASSES = ["shirt", "shoe", "bag"]
-SPACE = "test"
-
-
-def wait_for(condition, within, what):
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.05)
-    return value
 
 
 def write_model(folder, seed, *, golden_error=0.0):
@@ -67,74 +49,10 @@ def images(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), dtype=np.uint8)
 
 
-@dataclass
-class Engine:
-    """An engine in a process of its own."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen | None = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        command = [SERVING_PYTHON, "-m", "headrace.serving.engine", "--port", str(self.port), "--body-limit-mib", "1"]
-        command += ["--state", str(self.folder / "state"), "--log-dir", str(self.folder / "logs")]
-        with (self.folder / "engine.log").open("a") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_for(self._answers, 30, "the engine answers")
-
-    def _answers(self):
-        assert self.process.poll() is None, (self.folder / "engine.log").read_text()
-        try:
-            return httpx.get(f"{self.url}/live", trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(15)
-
-    def resource(self, name):
-        return f"{self.url}/apis/machinelearning.seldon.io/v1/namespaces/{SPACE}/seldondeployments/{name}"
-
-    def put(self, document):
-        return httpx.put(self.resource(document["metadata"]["name"]), json=document, trust_env=False)
-
-    def status(self, name):
-        reply = httpx.get(self.resource(name), trust_env=False)
-        return reply.json()["status"] if reply.is_success else None
-
-    def settled(self, name, within=60):
-        """The status once the desired document is live or has failed."""
-        wait_for(lambda: self.status(name)["state"] != "Creating", within, f"{name} is settled")
-        return self.status(name)
-
-    def predictions(self, name):
-        return f"{self.url}/seldon/{SPACE}/{name}/api/v1.0/predictions"
-
-    def ask(self, name, message, **request):
-        return httpx.post(self.predictions(name), json=message, trust_env=False, timeout=30, **request)
-
-    def processes(self):
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    engine = Engine(folder=tmp_path_factory.mktemp("engine"), port=port)
-    try:
-        engine.start()
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
-    finally:
-        if engine.process:
-            engine.process.kill()
-            engine.process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,9 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from serving.conftest import CLASSES, SPACE, images, wait_for
+
+from serving.conftest import CLASSES, images
+from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -233,4 +235,4 @@ def test_a_stopped_engine_ends_its_nodes_quickly(engine, live):
     assert time.monotonic() - started < 10
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
     engine.start()
-    assert engine.settled("live")["state"] == "Available", SPACE
+    assert engine.settled("live")["state"] == "Available"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from builders import dataset_version, pipeline
 
+from builders import dataset_version, pipeline
 from headrace.errors import InvalidSpecError, NotFoundError
 from headrace.specs.pipeline import RunRequest, load_pipeline
 

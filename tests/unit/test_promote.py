@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
+
 from builders import candidate, pipeline
 from fakes import FakeLocks, FakeStore
 from fakes_promotion import FakeRegistry, FakeServing, fake_probabilities
-
 from headrace.errors import CorruptError, DeploymentFailedError, InvalidSpecError
 from headrace.render.seldon import ServingTarget, members_of
 from headrace.specs.step import PromoteStep, VerifyStep

@@ -11,7 +11,6 @@ import httpx
 
 from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.serving import Document
-from headrace.specs.serving import Endpoint
 
 _GROUP = "/apis/machinelearning.seldon.io/v1"
 _POLL_SECONDS = 0.2
@@ -66,13 +65,6 @@ class GraphEngine:
     def endpoint(self, namespace: str, name: str) -> str:
         """See the port."""
         return f"{self._url}/seldon/{namespace}/{name}/api/v1.0/predictions"
-
-    def endpoints(self) -> list[Endpoint]:
-        """Every graph the engine knows."""
-        reply = self._request("GET", f"{_GROUP}/seldondeployments")
-        _refuse(reply, "the engine refused to list its graphs")
-        names = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in reply.json()["items"]]
-        return [Endpoint(name=name, namespace=space, url=self.endpoint(space, name)) for space, name in names]
 
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """See the port."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import mlflow.artifacts
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from headrace.adapters.mlflow.errors import translated
 from headrace.ports.registry import ModelVersion
+
+_LOGGED_MODEL = "models:/m-"
 
 
 class MlflowRegistry:
@@ -71,10 +73,16 @@ class MlflowRegistry:
         what = f"version {version.version} of model {version.model}"
         with translated(what, where=self._url):
             folder.mkdir(parents=True, exist_ok=True)
-            uri = f"models:/{version.model}/{version.version}"
-            return Path(
-                mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self._url)
-            )
+            # Not mlflow.artifacts.download_artifacts: it looks logged models up on the process-wide tracking server.
+            files = get_artifact_repository(self._location(version), tracking_uri=self._url)
+            return Path(files.download_artifacts("", str(folder)))
+
+    def _location(self, version: ModelVersion) -> str:
+        """Where the version's files lie: its own source, or that of the logged model it was registered from."""
+        source = str(self._client.get_model_version(version.model, str(version.version)).source)
+        if source.startswith(_LOGGED_MODEL):
+            source = str(self._client.get_logged_model(source.removeprefix("models:/")).artifact_location)
+        return source
 
     def _ensure_model(self, model: str) -> None:
         try:

@@ -56,11 +56,11 @@ class Engine:
         deployment = parse(_json(await request.read()), namespace=namespace, name=name)
         graph = self._graphs.setdefault(deployment.key, Graph(self._launch, self._store))
         graph.apply(deployment)
-        return _reply(self._document(graph))
+        return _reply(_document(graph, request))
 
     async def get(self, request: web.Request) -> web.Response:
         """A document with its status."""
-        return _reply(self._document(self._graph(request)))
+        return _reply(_document(self._graph(request), request))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Stop a graph and forget its document."""
@@ -73,8 +73,7 @@ class Engine:
 
     async def list(self, request: web.Request) -> web.Response:
         """Every document."""
-        del request
-        return _reply({"items": [self._document(graph) for graph in self._graphs.values()]})
+        return _reply({"items": [_document(graph, request) for graph in self._graphs.values()]})
 
     async def predict(self, request: web.Request) -> web.Response:
         """Seldon's prediction call. The reply carries the prediction's id, given by the caller or made here."""
@@ -104,12 +103,6 @@ class Engine:
         except KeyError:
             raise UnknownGraphError(f"no graph {namespace}/{name}", remedy="GET / lists them.") from None
 
-    def _document(self, graph: Graph) -> dict[str, Any]:
-        assert graph.desired is not None  # noqa: S101 - a graph is listed only once something was applied
-        namespace, name = graph.desired.key
-        address = {"url": PREDICTIONS.format(namespace=namespace, name=name)}
-        return {**graph.desired.source, "status": {**graph.status(), "address": address}}
-
     @property
     def _launch(self) -> Launch:
         if self._session is None:
@@ -133,6 +126,14 @@ class Engine:
         for graph in self._graphs.values():
             await graph.stop()
         await self._session.close()
+
+
+def _document(graph: Graph, request: web.Request) -> dict[str, Any]:
+    """What was applied, with its status; the address is under the host the caller used."""
+    assert graph.desired is not None  # noqa: S101 - a graph is listed only once something was applied
+    namespace, name = graph.desired.key
+    url = f"{request.scheme}://{request.host}{PREDICTIONS.format(namespace=namespace, name=name)}"
+    return {**graph.desired.source, "status": {**graph.status(), "address": {"url": url}}}
 
 
 @web.middleware

@@ -1,0 +1,265 @@
+"""The Fashion-MNIST pipeline on a real stack and the real images: every promise of the README, once.
+
+The tests run in the order they are written and build on each other's runs, because a run costs a minute.
+"""
+
+import itertools
+import threading
+import time
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from mlflow.tracking import MlflowClient
+
+from headrace.adapters.dataset_reader import open_split, read_manifest
+from headrace.bootstrap import Platform
+from headrace.specs.dataset import Split
+from headrace.specs.pipeline import load_pipeline
+from headrace.specs.step import run_name
+
+RUN_WITHIN_SECONDS = 420
+PIPELINE = "fashion_mnist"
+MODEL = "fashion-mnist"
+MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+
+class World:
+    """The running stack, as the tests talk to it."""
+
+    def __init__(self, settings):
+        self.platform = Platform(settings)
+        self.settings = settings
+        self.spec = load_pipeline(settings.project / "dags" / f"{PIPELINE}.yaml")
+        self.mlflow = MlflowClient(tracking_uri=settings.tracking(), registry_uri=settings.tracking())
+
+    def trigger(self, **parameters):
+        return self.platform.orchestrator.trigger(PIPELINE, parameters).run_id
+
+    def finish(self, run_id, within=RUN_WITHIN_SECONDS):
+        """Wait until the run ends; return its tasks by id."""
+        wait_for(lambda: self.platform.orchestrator.run(PIPELINE, run_id).ended, within, f"run {run_id} ends")
+        tasks = {task.task_id: task for task in self.platform.orchestrator.tasks(PIPELINE, run_id)}
+        failed = [task for task in tasks.values() if task.state == "failed"]
+        for task in failed:
+            print(task.task_id, "\n".join(self.log(run_id, task)[-40:]))
+        return self.platform.orchestrator.run(PIPELINE, run_id).state, tasks
+
+    def task(self, run_id, task_id):
+        return next(task for task in self.platform.orchestrator.tasks(PIPELINE, run_id) if task.task_id == task_id)
+
+    def log(self, run_id, task, attempt=None):
+        return self.platform.orchestrator.log(PIPELINE, run_id, task.task_id, attempt or task.attempt)
+
+    def result(self, run_id, task_id, key="return_value"):
+        return self.platform.orchestrator.result(PIPELINE, run_id, task_id, key)
+
+    def runs(self, run_id):
+        """The MLflow runs of one run of the pipeline, by member."""
+        experiment = self.mlflow.get_experiment_by_name(PIPELINE)
+        found = self.mlflow.search_runs([experiment.experiment_id]) if experiment else []
+        prefix = f"{PIPELINE}/{run_name(run_id)}/"
+        return [run for run in found if run.data.tags.get("headrace.key", "").startswith(prefix)]
+
+    def events(self):
+        """The dataset's asset events, newest first."""
+        reply = self.platform.orchestrator._call(
+            "GET", "/assets/events", what="asset events", params={"order_by": "-timestamp", "limit": 20}
+        )
+        return [event for event in reply["asset_events"] if event["uri"] == "headrace://datasets/fashion-mnist"]
+
+    def progress(self, run_id, member):
+        key = f"runs/{PIPELINE}/{run_name(run_id)}/train.{member}/progress.json"
+        found = [item for item in self.platform.store.list(key)]
+        return self.platform.store.get_bytes(key) if found else b""
+
+    def predict(self, images):
+        return self.platform.serving.predict(
+            self.settings.namespace, self.spec.ensemble.name, {"data": {"ndarray": images.tolist()}}
+        )
+
+
+def wait_for(condition, within, what):
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(0.25)
+    return value
+
+
+def workers_of(world, rank=None):
+    """The training workers' processes of this stack, by their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            arguments = process.cmdline()
+        except psutil.Error:
+            continue
+        mine = environment.get("HEADRACE_HOME") == str(world.settings.home) and arguments[1:3] == ["-m", "headrace.training"]
+        if mine and (rank is None or f'"index": {rank}' in environment.get("TF_CONFIG", "")):
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(stack):
+    return World(stack.settings)
+
+
+@pytest.fixture(scope="module")
+def first_run(world):
+    """A whole run of all members, one epoch each."""
+    run_id = world.trigger(epochs=1)
+    state, tasks = world.finish(run_id)
+    assert state == "success", tasks
+    return run_id
+
+
+def test_a_first_run_ingests_the_real_images(world, first_run):
+    version = world.platform.catalogue.versions(MODEL)[-1]
+    assert version.rows == {Split.TRAIN: 55_000, Split.VALIDATION: 5_000, Split.TEST: 10_000}
+    assert read_manifest(world.platform.store, version).digest == version.digest
+    assert world.task(first_run, "ingest").state == "success"
+    event = world.events()[0]
+    assert event["extra"]["cached"] is False
+    assert event["extra"]["version"] == version.version
+    assert world.result(first_run, "is_stale", "reason") == "stale: never ingested"
+
+
+def test_every_member_is_one_run_with_all_there_is_to_see(world, first_run):
+    runs = world.runs(first_run)
+    assert sorted(run.info.run_name for run in runs) == sorted(MEMBERS)
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert {"validation_accuracy", "test_accuracy", "images_per_second"} <= set(run.data.metrics)
+        assert run.data.metrics["validation_accuracy"] > 0.75
+        assert run.inputs.dataset_inputs[0].dataset.name == "fashion-mnist"
+        assert run.data.tags["mlflow.note.content"]
+        pictures = [item.path for item in walk(world.mlflow, run.info.run_id) if item.path.endswith(".png")]
+        assert len(pictures) >= 2
+        assert [metric.step for metric in world.mlflow.get_metric_history(run.info.run_id, "validation_accuracy")] == [1]
+
+
+def walk(client, run_id, path=None):
+    for item in client.list_artifacts(run_id, path):
+        if item.is_dir:
+            yield from walk(client, run_id, item.path)
+        else:
+            yield item
+
+
+def test_the_best_two_on_validation_hold_the_slots(world, first_run):
+    candidates = [world.result(first_run, f"train_{member}") for member in MEMBERS]
+    best = sorted(candidates, key=lambda each: -each["metrics"]["validation_accuracy"])[:2]
+    aliases = world.mlflow.get_registered_model(MODEL).aliases
+    assert {alias: int(version) for alias, version in aliases.items()} == {
+        "slot-1": best[0]["version"],
+        "slot-2": best[1]["version"],
+    }
+    assert world.result(first_run, "verify")["requests"] == 20
+    assert world.result(first_run, "verify")["largest_difference"] <= 1e-4
+
+
+def test_the_endpoint_answers_with_every_vote(world, first_run):
+    version = world.platform.catalogue.versions(MODEL)[-1]
+    images, labels = open_split(world.platform.store, version, Split.TEST)[0]
+    reply = world.predict(images[:200])
+    probabilities = np.asarray(reply["data"]["ndarray"])
+    tags = reply["meta"]["tags"]
+    assert [vote["name"] for vote in tags["votes"]] == ["slot-1", "slot-2"]
+    mean = np.mean([vote["probabilities"] for vote in tags["votes"]], axis=0)
+    np.testing.assert_allclose(probabilities, mean, atol=1e-9)
+    classes = world.spec.dataset.classes
+    right = np.mean([classes.index(name) == label for name, label in zip(tags["classes"], labels[:200], strict=True)])
+    assert right > 0.75
+    assert world.platform.serving.get(world.settings.namespace, "fashion-mnist-preview") is None
+
+
+class Trickle:
+    """Predictions, one after the other in a thread, until it is left; counts what failed."""
+
+    def __init__(self, world):
+        endpoint = world.platform.serving.endpoint(world.settings.namespace, world.spec.ensemble.name)
+        self._url, self._done = endpoint, threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.asked, self.failures = 0, []
+
+    def _ask(self):
+        message = {"data": {"ndarray": np.zeros((1, 28, 28), int).tolist()}}
+        with httpx.Client(timeout=30, trust_env=False) as client:
+            for self.asked in itertools.count(1):
+                reply = client.post(self._url, json=message)
+                if not reply.is_success:
+                    self.failures.append(reply.text)
+                if self._done.wait(0.05):
+                    return
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+
+def test_a_second_run_skips_ingest_alone_and_rolls_without_a_failed_request(world, first_run):
+    with Trickle(world) as trickle:
+        run_id = world.trigger(epochs=1, members=["cnn_dropout"], ensemble_size=1)
+        state, tasks = world.finish(run_id)
+    assert state == "success"
+    assert trickle.failures == []
+    assert trickle.asked > 100
+    assert tasks["ingest"].state == "skipped"
+    assert {task_id for task_id, task in tasks.items() if task.state == "skipped"} == {
+        "ingest",
+        "train_cnn",
+        "train_cnn_batch_norm",
+    }
+    reason = world.result(run_id, "is_stale", "reason")
+    assert reason.startswith("cached: ")
+    assert any(reason in line for line in world.log(run_id, tasks["is_stale"]))
+    event = world.events()[0]["extra"]
+    assert (event["cached"], event["reason"]) == (True, reason)
+    assert set(world.mlflow.get_registered_model(MODEL).aliases) == {"slot-1"}
+
+
+def test_a_killed_worker_fails_the_try_with_its_last_words_and_the_retry_resumes(world, first_run):
+    run_id = world.trigger(epochs=3, members=["cnn"], ensemble_size=1, force_refresh=True)
+    wait_for(lambda: b'"epoch":1' in world.progress(run_id, "cnn"), 240, "the first epoch ends")
+    workers_of(world, rank=1)[0].kill()
+    killed = time.monotonic()
+    wait_for(lambda: world.runs(run_id)[0].info.status == "FAILED", 30, "the MLflow run is FAILED")
+    assert time.monotonic() - killed < 30
+    assert "SIGKILL" in world.runs(run_id)[0].data.tags["headrace.failure"]
+    state, tasks = world.finish(run_id)
+    assert state == "success"
+    assert tasks["ingest"].state == "success", "force_refresh ingests again"
+    assert tasks["train_cnn"].attempt == 2
+    first_try = "\n".join(world.log(run_id, tasks["train_cnn"], attempt=1))
+    assert "worker 1" in first_try
+    assert "SIGKILL" in first_try
+    (run,) = world.runs(run_id)
+    assert run.info.status == "FINISHED"
+    steps = [metric.step for metric in world.mlflow.get_metric_history(run.info.run_id, "validation_accuracy")]
+    assert sorted(steps) == [1, 2, 3], "no epoch is logged twice"
+
+
+def test_a_killed_scheduler_costs_no_run(world, stack, first_run):
+    run_id = world.trigger(epochs=2, members=["cnn"], ensemble_size=1)
+    wait_for(lambda: workers_of(world), 120, "workers run")
+    stack.kill("airflow-scheduler")
+    state, tasks = world.finish(run_id)
+    assert state == "success", tasks
+    (run,) = world.runs(run_id)
+    assert run.info.status == "FINISHED"
+    versions = [each for each in world.mlflow.search_model_versions(f"name = '{MODEL}'") if each.run_id == run.info.run_id]
+    assert len(versions) == 1
+
+
+def test_a_worker_never_outlives_its_run(world):
+    assert workers_of(world) == []
