@@ -19,7 +19,7 @@ from headrace.stack.listeners import listeners
 from headrace.stack.remnants import marked, stack_id
 from headrace.stack.status import look
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HEADRACE = Path(sys.executable).parent / "headrace"
 DOWN_WITHIN_SECONDS = 20
 UP_WITHIN_SECONDS = 240

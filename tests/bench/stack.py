@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from embedded_stack import RunningStack, temporary_stack
-
 from bench.rows import Row, row
+from embedded_stack import RunningStack, temporary_stack
 from headrace.stack.status import look
 
 _SETTLE_SECONDS = 30.0

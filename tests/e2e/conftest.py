@@ -1,6 +1,7 @@
 """One embedded stack for the whole end-to-end suite: starting it takes half a minute."""
 
 import pytest
+
 from embedded_stack import temporary_stack
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import httpx
 import psutil
 import pytest
-from embedded_stack import DOWN_WITHIN_SECONDS
-from waiting import wait_for
 
+from embedded_stack import DOWN_WITHIN_SECONDS
 from headrace.stack.airflow import TRAINING_POOL
 from headrace.stack.environment import LOOPBACK
+from waiting import wait_for
 
 PARTS = (
     "postgres",

@@ -32,7 +32,7 @@ def ensure_cluster(placement: Placement, *, link: Path, password: str) -> None:
     if placement.folder != link and not link.is_symlink():
         link.symlink_to(placement.folder)
     if not placement.installation.exists():
-        _copy(placement.wheel, placement.installation)
+        _copy_wheel(placement.wheel, placement.installation)
     if not (placement.data / "PG_VERSION").exists():
         _initialise(placement, password)
     forget_dead_postmaster(placement.data)
@@ -58,11 +58,15 @@ def _serves(pid: int, data: Path) -> bool:
         return True
 
 
-def _copy(wheel: Path, installation: Path) -> None:
-    unfinished = installation.with_name(f"{installation.name}.unfinished")
+def _copy_wheel(wheel: Path, installation: Path) -> None:
+    """Copy the installation, and the wheel's folder of shared libraries to the same place relative to it."""
+    libraries = wheel.parent.with_name(f"{wheel.parent.name}.libs")
+    target = installation.parents[1]
+    unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(wheel, unfinished, symlinks=True)
-    unfinished.rename(installation)
+    shutil.copytree(wheel, unfinished / wheel.parent.name / wheel.name, symlinks=True)
+    shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+    unfinished.rename(target)
 
 
 def _initialise(placement: Placement, password: str) -> None:

