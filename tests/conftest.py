@@ -13,3 +13,15 @@ def postgres_url():
     with postgres_server() as url:
         upgrade(url)
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """`host:port` of a real S3 server on the loopback; it takes any keys."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()

@@ -22,8 +22,7 @@ from tempfile import TemporaryDirectory
 from bench.rows import Row, row
 from headrace.adapters.arrow_shards import ArrowShards
 from headrace.adapters.directory_store import DirectoryStore
-from headrace.adapters.idx.decode import content_sha256
-from headrace.adapters.idx.locate import local_files
+from headrace.adapters.idx.locate import download, local_files
 from headrace.adapters.idx.source import IdxFiles
 from headrace.adapters.postgres.catalogue import PostgresCatalogue
 from headrace.adapters.postgres.locks import PostgresLocks
@@ -58,7 +57,7 @@ class Measured:
 def rows() -> list[Row]:
     """Measure everything."""
     spec, base = real_dataset()
-    megabytes = _raw_megabytes(spec, base)
+    megabytes, floor = _read_alone(spec, base)
     with postgres_server() as url, TemporaryDirectory(prefix="headrace-bench-") as temporary:
         upgrade(url)
         folder = Path(temporary)
@@ -68,7 +67,6 @@ def rows() -> list[Row]:
         cold = _median_seconds(lambda: ingestor.ingest(spec, base, force=True))
         cached = _median_seconds(lambda: _check(ingestor, spec, base))
         full = _median_seconds(lambda: _check(ingestor, spec, base, full=True))
-    floor = _median_seconds(lambda: [content_sha256(path) for path in local_files(spec.source, base).values()])
     return [
         *_speed_rows(megabytes, one, ten, cold=cold, floor=floor),
         *_memory_rows(one, ten),
@@ -83,12 +81,14 @@ def real_dataset() -> tuple[DatasetSpec, Path]:
 
 
 def repeat_dataset(spec: DatasetSpec, base: Path, raw: Path, *, times: int = TIMES) -> DatasetSpec:
-    """Write the same examples several times over into the folder `raw`, and return the spec that declares them.
+    """Write the same examples several times over into a new folder `raw`, and return the spec that declares them.
 
     A gzip file may consist of several members, so the rows are compressed once and their member is written several times.
     """
-    raw.mkdir()
-    paths = local_files(spec.source, base)
+    originals = raw / "originals"
+    originals.mkdir(parents=True)
+    local = local_files(spec.source, base)
+    paths = {file.name: local.get(file.name) or download(spec.source, file, originals) for file in spec.source.files}
     source = spec.source.model_dump(mode="json") | {"path": str(raw), "debian_package": None}
     for part in ("train", "test"):
         for kind in ("images", "labels"):
@@ -188,9 +188,14 @@ def _peak_bytes() -> int:
     return int(status.split("VmHWM:", 1)[1].split(maxsplit=1)[0]) * 1024
 
 
-def _raw_megabytes(spec: DatasetSpec, base: Path) -> float:
+def _read_alone(spec: DatasetSpec, base: Path) -> tuple[float, float]:
+    """The size of the raw data, MB, and the seconds it takes to decompress and hash them and do nothing else."""
     with IdxFiles().open(spec.source, base) as raw:
-        return sum(batch.images.nbytes + batch.labels.nbytes for part in raw[:2] for batch in part.examples()) / _MB
+
+        def read() -> int:
+            return sum(batch.images.nbytes + batch.labels.nbytes for part in raw[:2] for batch in part.examples())
+
+        return read() / _MB, _median_seconds(read)
 
 
 def _repeat_file(origin: Path, copy: Path, header_bytes: int, times: int) -> str:

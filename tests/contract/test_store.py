@@ -16,17 +16,6 @@ from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.store import check_key
 
 
-@pytest.fixture(scope="module")
-def s3_server():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
-
-
 def minio_settings(server, bucket):
     return MinioSettings(endpoint=server, bucket=bucket, access_key="tester", secret_key="tester-secret")
 

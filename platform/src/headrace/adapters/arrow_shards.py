@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +34,7 @@ class ArrowShards:
 def map_shard(path: Path) -> list[tuple[Images, Labels]]:
     """Map a shard into memory: its record batches as images `uint8[n, *example_shape]` and labels `uint8[n]`, read-only views."""
     reader = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-    batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return [(batch.column("image").to_numpy_ndarray(), batch.column("label").to_numpy(zero_copy_only=True)) for batch in batches]
+    return [_views(reader.get_batch(index)) for index in range(reader.num_record_batches)]
 
 
 class ArrowFile:
@@ -44,8 +44,8 @@ class ArrowFile:
         self._schema = _arrow_schema(example_shape)
         self._sink = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_file(self._sink, self._schema)
-        self._images = np.empty((RECORD_ROWS, *example_shape), np.uint8)
-        self._labels = np.empty(RECORD_ROWS, np.uint8)
+        self._images: Images = np.empty((RECORD_ROWS, *example_shape), np.uint8)
+        self._labels: Labels = np.empty(RECORD_ROWS, np.uint8)
         self._filled = 0
 
     def append(self, batch: Batch) -> None:
@@ -68,10 +68,15 @@ class ArrowFile:
 
     def _flush(self) -> None:
         if self._filled:
-            images = pa.FixedShapeTensorArray.from_numpy_ndarray(self._images[: self._filled])
+            images: pa.FixedShapeTensorArray[Any] = pa.FixedShapeTensorArray.from_numpy_ndarray(self._images[: self._filled])
             labels = pa.array(self._labels[: self._filled])
             self._writer.write_batch(pa.record_batch([images, labels], schema=self._schema))
             self._filled = 0
+
+
+def _views(batch: pa.RecordBatch) -> tuple[Images, Labels]:
+    images = cast("pa.FixedShapeTensorArray[Any]", batch.column("image"))
+    return images.to_numpy_ndarray(), batch.column("label").to_numpy(zero_copy_only=True)
 
 
 def _arrow_schema(example_shape: tuple[int, ...]) -> pa.Schema:

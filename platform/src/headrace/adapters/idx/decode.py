@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +85,7 @@ def check_digest(path: Path, declared: SourceFile, found: str) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[gzip.GzipFile]:
     try:
         with gzip.open(path) as file:
             yield file
@@ -100,7 +99,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _read_header(file: IO[bytes], path: Path) -> tuple[bytes, tuple[int, ...]]:
+def _read_header(file: gzip.GzipFile, path: Path) -> tuple[bytes, tuple[int, ...]]:
     magic = file.read(4)
     if magic[:3] != _UINT8_MAGIC or not magic[3:] or not magic[3]:
         raise _broken(

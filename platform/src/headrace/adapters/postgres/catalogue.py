@@ -77,7 +77,9 @@ def _one_version(connection: Connection, dataset: str, version: str) -> DatasetV
     row = connection.execute(select(DATASET_VERSION).where(table.dataset == dataset, table.version == version)).one_or_none()
     if row is None:
         raise NotFoundError(
-            f"dataset {dataset} has no version {version}", where="the catalogue", remedy="List them with `headrace datasets`."
+            f"dataset {dataset} has no version {version}",
+            where="the catalogue",
+            remedy="Ingest the dataset, or use a version that exists.",
         )
     return _version(row)
 
