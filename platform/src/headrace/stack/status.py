@@ -99,4 +99,4 @@ def _endpoint(item: Mapping[str, Any], serving_url: str) -> Endpoint:
     namespace, name = item["metadata"].get("namespace", "default"), item["metadata"]["name"]
     status = item.get("status", {})
     address = status.get("address", {}).get("url") or f"{serving_url}/seldon/{namespace}/{name}/api/v1.0/predictions"
-    return Endpoint(name=f"{namespace}/{name}", url=address, state=status.get("state", ""))
+    return Endpoint(name=name, url=address, state=status.get("state", ""))

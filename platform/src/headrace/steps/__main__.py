@@ -14,10 +14,26 @@ from headrace.errors import HeadraceError, InvalidSpecError
 from headrace.specs.base import Spec
 from headrace.specs.step import ENVIRONMENT_KEY, IngestStep, PromoteStep, Step, VerifyStep
 
-STEPS: dict[str, tuple[type[Step], Callable[[Platform, Step], Spec]]] = {
-    IngestStep.name: (IngestStep, Platform.ingest),
-    PromoteStep.name: (PromoteStep, Platform.promote),
-    VerifyStep.name: (VerifyStep, Platform.verify),
+RunStep = Callable[[Platform, str], None]
+"""Takes the installation and the step's spec as JSON."""
+
+
+def _step[S: Step](spec: type[S], use_case: Callable[[Platform, S], Spec]) -> RunStep:
+    def run(platform: Platform, document: str) -> None:
+        try:
+            step = spec.model_validate_json(document)
+        except ValidationError as error:
+            raise InvalidSpecError(f"not a spec of step {spec.name}: {error}", where=ENVIRONMENT_KEY) from error
+        result = use_case(platform, step)
+        platform.store.put_bytes(step.result_key, result.model_dump_json(indent=2).encode())
+
+    return run
+
+
+STEPS: dict[str, RunStep] = {
+    IngestStep.name: _step(IngestStep, Platform.ingest),
+    PromoteStep.name: _step(PromoteStep, Platform.promote),
+    VerifyStep.name: _step(VerifyStep, Platform.verify),
 }
 
 
@@ -29,13 +45,7 @@ def run_step(name: str, document: str, platform: Platform) -> None:
     """
     if name not in STEPS:
         raise InvalidSpecError(f"no step `{name}`", where="python -m headrace.steps", remedy=f"Known: {', '.join(STEPS)}.")
-    spec, use_case = STEPS[name]
-    try:
-        step = spec.model_validate_json(document)
-    except ValidationError as error:
-        raise InvalidSpecError(f"not a spec of step {name}: {error}", where=ENVIRONMENT_KEY) from error
-    result = use_case(platform, step)
-    platform.store.put_bytes(step.result_key, result.model_dump_json(indent=2).encode())
+    STEPS[name](platform, document)
 
 
 def main() -> int:

@@ -75,7 +75,7 @@ class MlflowRegistry:
             folder.mkdir(parents=True, exist_ok=True)
             # Not mlflow.artifacts.download_artifacts: it looks logged models up on the process-wide tracking server.
             files = get_artifact_repository(self._location(version), tracking_uri=self._url)
-            return Path(files.download_artifacts("", str(folder)))
+            return Path(str(files.download_artifacts("", str(folder))))  # type: ignore[no-untyped-call]
 
     def _location(self, version: ModelVersion) -> str:
         """Where the version's files lie: its own source, or that of the logged model it was registered from."""

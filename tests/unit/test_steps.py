@@ -1,0 +1,38 @@
+"""A step's command: what it is handed, what it refuses, and where its result goes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from builders import dataset_version, pipeline
+from fakes import FakeStore
+from headrace.errors import InvalidSpecError
+from headrace.specs.step import IngestResult, IngestStep, run_name
+from headrace.steps import __main__ as steps
+
+
+@pytest.fixture
+def platform(monkeypatch):
+    """An installation whose ingest use case needs no world."""
+    made = IngestResult(version=dataset_version(), cached=False, reason="stale: never ingested")
+    monkeypatch.setitem(steps.STEPS, "ingest", steps._step(IngestStep, lambda platform, step: made))
+    return SimpleNamespace(store=FakeStore())
+
+
+def test_the_result_is_one_object_under_the_runs_prefix(platform):
+    step = IngestStep(pipeline=pipeline(), run="r1")
+    steps.run_step("ingest", step.model_dump_json(), platform)
+    assert [item.key for item in platform.store.list("")] == ["runs/shoes/r1/ingest/result.json"]
+    result = IngestResult.model_validate_json(platform.store.get_bytes(step.result_key))
+    assert result.version == dataset_version()
+
+
+def test_a_step_that_is_none_and_a_spec_that_is_none_are_refused(platform):
+    with pytest.raises(InvalidSpecError, match=r"no step `digest`.*Known: ingest, promote, verify"):
+        steps.run_step("digest", "{}", platform)
+    with pytest.raises(InvalidSpecError, match="not a spec of step ingest"):
+        steps.run_step("ingest", '{"colour": "red"}', platform)
+
+
+def test_a_run_id_becomes_part_of_a_key():
+    assert run_name("manual__2026-11-21T11:00:00+00:00") == "manual__2026-11-21T11-00-00-00-00"
