@@ -32,6 +32,11 @@ def test_an_unknown_need_is_refused():
         needs_of(Assembly((part("server", "databse"),), ()))
 
 
+def test_two_nodes_of_one_name_are_refused():
+    with pytest.raises(StackError, match="two parts or set-ups of one name"):
+        needs_of(Assembly((part("server"),), (setup("server"),)))
+
+
 def test_a_circle_is_refused():
     with pytest.raises(StackError, match="circle"):
         needs_of(Assembly((part("a", "b"), part("b", "a")), ()))

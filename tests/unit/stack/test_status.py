@@ -24,7 +24,7 @@ def deployment(**state):
 def test_an_endpoint_has_an_address_even_before_the_engine_says_so(item, url, monkeypatch):
     monkeypatch.setattr(status, "fetch", lambda _: (200, status.json.dumps({"items": [item]}).encode()))
     (endpoint,) = status.endpoints(URL)
-    assert endpoint == status.Endpoint(name="fashion", url=url, state=item["status"]["state"])
+    assert endpoint == status.Endpoint(name="fashion", namespace="team", url=url, state=item["status"]["state"])
 
 
 def test_an_engine_that_does_not_answer_has_no_endpoints():

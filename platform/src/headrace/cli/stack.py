@@ -100,7 +100,8 @@ def _show_status(found: StackStatus) -> None:
     show_table(("part", "state", "address", "version", "memory", "since"), map(_row, found.parts))
     if found.endpoints:
         typer.echo()
-        show_table(("endpoint", "state", "address"), [(each.name, each.state, each.url) for each in found.endpoints])
+        rows = [(each.name, each.namespace, each.state, each.url) for each in found.endpoints]
+        show_table(("endpoint", "namespace", "state", "address"), rows)
     for part in found.parts:
         if part.detail:
             typer.echo(f"\n{part.name} is {part.state}: {part.detail}\n  Look at: headrace logs {part.name}")

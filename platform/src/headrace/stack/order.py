@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
@@ -13,8 +14,11 @@ def needs_of(assembly: Assembly) -> dict[str, tuple[str, ...]]:
     """Every node's name with the names it needs.
 
     Raises:
-        StackError: a node needs an unknown one, or itself by a detour.
+        StackError: two nodes share a name, or a node needs an unknown one, or itself by a detour.
     """
+    twice = [name for name, count in Counter(node.name for node in assembly.nodes).items() if count > 1]
+    if twice:
+        raise StackError("the stack has two parts or set-ups of one name", where=twice[0])
     needs = {node.name: node.needs for node in assembly.nodes}
     unknown = {(name, need) for name, wanted in needs.items() for need in wanted if need not in needs}
     if unknown:

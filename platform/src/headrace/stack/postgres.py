@@ -16,7 +16,6 @@ from headrace.stack.secrets import POSTGRES_ADMIN, Secrets
 POSTGRES = "postgres"
 CLUSTER = "cluster"
 DATABASES = "databases"
-SCHEMA = "headrace-schema"
 
 _SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -54,22 +53,16 @@ def postgres_part(settings: Settings, secrets: Secrets) -> Part:
 
 
 def postgres_setups(settings: Settings, secrets: Secrets) -> tuple[Setup, ...]:
-    """The cluster before the server, the databases after it, and headrace's own schema in one of them."""
+    """The cluster before the server, the databases after it."""
     placement = _placement(settings, secrets)
     databases = Databases(settings.ports.postgres, secrets)
 
     def cluster() -> None:
         ensure_cluster(placement, link=settings.home / "postgres", password=secrets[POSTGRES_ADMIN])
 
-    def schema() -> None:
-        from headrace.adapters.postgres.migrations import upgrade
-
-        upgrade(settings.database())
-
     return (
         Setup(name=CLUSTER, title="creating the database cluster", run=cluster),
         Setup(name=DATABASES, title="creating roles and databases", run=databases.ensure, needs=(POSTGRES,)),
-        Setup(name=SCHEMA, title="migrating headrace's database", run=schema, needs=(DATABASES,)),
     )
 
 

@@ -44,12 +44,14 @@ class Endpoint:
     """What the engine serves.
 
     Args:
-        name: `<namespace>/<deployment>`.
+        name: the deployment's.
+        namespace: the deployment's.
         url: where predictions are asked for.
         state: the SeldonDeployment's own word.
     """
 
     name: str
+    namespace: str
     url: str
     state: str
 
@@ -99,4 +101,4 @@ def _endpoint(item: Mapping[str, Any], serving_url: str) -> Endpoint:
     namespace, name = item["metadata"].get("namespace", "default"), item["metadata"]["name"]
     status = item.get("status", {})
     address = status.get("address", {}).get("url") or f"{serving_url}/seldon/{namespace}/{name}/api/v1.0/predictions"
-    return Endpoint(name=name, url=address, state=status.get("state", ""))
+    return Endpoint(name=name, namespace=namespace, url=address, state=status.get("state", ""))
