@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from fakes import FakeStore
 from headrace.adapters.directory_store import DirectoryStore
 from headrace.adapters.minio_store import MinioStore
-from headrace.config import MinioSettings
+from headrace.adapters.stores import open_store
+from headrace.config import MinioSettings, Settings, StoreKind
 from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.store import check_key
 
@@ -214,13 +216,15 @@ class TestMinio:
         MinioStore(settings, cache=tmp_path).put_bytes("a", b"1")
         assert MinioStore(settings, cache=tmp_path).get_bytes("a") == b"1"
 
-    def test_only_the_present_content_of_a_key_stays_in_the_cache(self, s3_server, tmp_path):
+    def test_the_cache_forgets_what_a_key_held_an_hour_ago(self, s3_server, tmp_path):
         store = MinioStore(minio_settings(s3_server, "cached"), cache=tmp_path)
-        for content in (b"first", b"second"):
+        paths = []
+        for content, age in ((b"first", 3700), (b"second", 60), (b"third", 0)):
             store.put_bytes("a.arrow", content)
-            path = store.fetch("a.arrow")
-        assert path.suffix == ".arrow"
-        assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+            paths.append(store.fetch("a.arrow"))
+            os.utime(paths[-1], (time.time() - age, time.time() - age))
+        assert {path.suffix for path in paths} == {".arrow"}
+        assert {file for file in tmp_path.rglob("*") if file.is_file()} == set(paths[1:])
 
     def test_a_store_that_does_not_answer(self, tmp_path, monkeypatch):
         monkeypatch.setattr("headrace.adapters.minio_store._RETRIES", 0)
@@ -233,3 +237,12 @@ class TestMinio:
 
     def test_its_address_for_other_programs(self, s3_server, tmp_path):
         assert MinioStore(minio_settings(s3_server, "shared"), cache=tmp_path).uri("a/") == "s3://shared/a/"
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("directory", DirectoryStore), ("minio", MinioStore)])
+def test_the_settings_choose_the_store(kind, expected, s3_server, tmp_path):
+    settings = Settings(home=tmp_path, store=StoreKind(kind), minio=minio_settings(s3_server, "chosen"))
+    store = open_store(settings)
+    assert isinstance(store, expected)
+    store.put_bytes("a", b"1")
+    assert store.fetch("a").is_relative_to(tmp_path)

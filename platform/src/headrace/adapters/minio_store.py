@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import urllib3
 from minio import Minio
-from minio.datatypes import Object
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from headrace.config import MinioSettings
-from headrace.errors import CorruptError, InvalidSpecError, NotFoundError, UnavailableError
+from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.store import StoredObject, check_key
 
 _CHUNK_BYTES = 1 << 20
+_KEPT_SECONDS = 3600
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 _RETRIES = urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
-_REPLACED = "PreconditionFailed"
-_FETCH_TRIES = 3
-
-_Headers = dict[str, str | list[str] | tuple[str]] | None
 
 
 class MinioStore:
@@ -36,7 +32,7 @@ class MinioStore:
 
     Args:
         settings: address, bucket and keys.
-        cache: a folder for fetched objects. Only the present content of a key is kept there.
+        cache: a folder for fetched objects. What a key held before is removed from it after an hour.
 
     Raises:
         UnavailableError: the store does not answer, or refuses the keys.
@@ -74,20 +70,16 @@ class MinioStore:
 
     def get_bytes(self, key: str) -> bytes:
         """See the port."""
-        content = io.BytesIO()
-        self._download(check_key(key), content.write)
-        return content.getvalue()
+        with self._translated(check_key(key)), self._content(key) as response:
+            return response.data
 
     def fetch(self, key: str) -> Path:
         """See the port: a copy in the cache folder, under the key and the content's tag."""
         folder = self._cache / hashlib.sha256(check_key(key).encode()).hexdigest()
-        for _ in range(_FETCH_TRIES):
-            with self._translated(key):
-                found = self._client.stat_object(self._bucket, key)
-            path = folder / f"{found.etag}{Path(key).suffix}"
-            if path.is_file() or self._fetch_into(path, key, found):
-                return path
-        raise UnavailableError("the object is replaced faster than it can be fetched", where=key, remedy="Try again later.")
+        with self._translated(key):
+            found = self._client.stat_object(self._bucket, key)
+            path = folder / _file_name(key, found.etag or "")
+            return path if path.is_file() else self._fetch_into(folder, key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See the port; read in pages of 1,000."""
@@ -117,32 +109,25 @@ class MinioStore:
                 if error.code != "BucketAlreadyOwnedByYou":  # another process was faster
                     raise
 
-    def _fetch_into(self, path: Path, key: str, wanted: Object) -> bool:
-        """Download the content that has this very tag; False when the object was replaced meanwhile."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid.uuid4().hex}")
+    def _fetch_into(self, folder: Path, key: str) -> Path:
+        """Download the present content, under the tag that came with it: it may be newer than the one asked about before."""
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{uuid.uuid4().hex}"
         try:
-            with temporary.open("wb") as file:
-                self._download(key, file.write, headers={"If-Match": f'"{wanted.etag}"'})
-            if temporary.stat().st_size != wanted.size:
-                raise CorruptError("the download has another size than the object", where=key, remedy="Try again.")
+            with self._content(key) as response, temporary.open("wb") as file:
+                path = folder / _file_name(key, response.headers["etag"].strip('"'))
+                for chunk in response.stream(_CHUNK_BYTES):
+                    file.write(chunk)
             temporary.replace(path)
-        except _ReplacedError:
-            return False
         finally:
             temporary.unlink(missing_ok=True)
-        for former in path.parent.iterdir():  # readers that have them mapped keep them until they let go
-            if former != path and not former.name.startswith("."):
-                former.unlink(missing_ok=True)
-        return True
+        _forget_former(path)
+        return path
 
-    def _download(self, key: str, write: Callable[[bytes], Any], headers: _Headers = None) -> None:
-        with (
-            self._translated(key),
-            closing(self._client.get_object(self._bucket, key, request_headers=headers)) as response,
-        ):
-            for chunk in response.stream(_CHUNK_BYTES):
-                write(chunk)
+    @contextmanager
+    def _content(self, key: str) -> Iterator[urllib3.BaseHTTPResponse]:
+        with closing(self._client.get_object(self._bucket, key)) as response:
+            yield response
             response.release_conn()
 
     @contextmanager
@@ -154,8 +139,6 @@ class MinioStore:
                 raise NotFoundError(
                     "the object does not exist", where=key, remedy="Check the key, or make what should have written it run."
                 ) from error
-            if error.code == _REPLACED:
-                raise _ReplacedError from error
             raise UnavailableError(
                 f"the object store refused: {error.code}: {error.message}", where=self._where, remedy="Check keys and policies."
             ) from error
@@ -165,5 +148,16 @@ class MinioStore:
             ) from error
 
 
-class _ReplacedError(Exception):
-    """The object has another content than a moment ago."""
+def _forget_former(path: Path) -> None:
+    """Remove what the key held before, and downloads that died; not at once: someone may be about to open it.
+
+    Whoever has it open or mapped keeps it until they let go.
+    """
+    for other in path.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process tidies, too
+            if other != path and time.time() - other.stat().st_mtime > _KEPT_SECONDS:
+                other.unlink()
+
+
+def _file_name(key: str, etag: str) -> str:
+    return f"{etag}{Path(key).suffix}"
