@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import DeploymentFailedError, NotFoundError
+from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError
 from headrace.ports.registry import ModelVersion
 from headrace.ports.serving import Document
 from headrace.render.seldon import members_of
@@ -24,9 +24,7 @@ class FakeRegistry:
         self._aliases: dict[str, dict[str, int]] = {}
         self.files: dict[tuple[str, int], dict[str, bytes]] = {}
 
-    def register(
-        self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]
-    ) -> ModelVersion:
+    def register(self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]) -> ModelVersion:
         versions = self._versions.setdefault(model, [])
         for version in versions:
             if version.run_id == run_id:
@@ -90,6 +88,8 @@ class FakeServing:
         if document is None:
             raise NotFoundError(f"no graph {namespace}/{name} serves")
         inputs = np.asarray(message["data"]["ndarray"])
+        if not inputs.size:
+            raise InvalidSpecError(f"the graph {namespace}/{name} refused the message: expected rows")
         votes = [
             {
                 "name": member.alias,

@@ -36,10 +36,25 @@ class GraphEngine:
         return {key: value for key, value in found.items() if key != "status"}
 
     def apply(self, document: Document, *, timeout: timedelta) -> None:
-        """See the port."""
+        """See the port. After a failure the former document is the desired one again, too."""
+        namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
+        former = self.get(namespace, name)
+        self._put(document)
+        try:
+            self._wait_live(namespace, name, timeout)
+        except DeploymentFailedError:
+            if former is None:
+                self.delete(namespace, name)
+            else:
+                self._put(former)
+            raise
+
+    def _put(self, document: Document) -> None:
         namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
         reply = self._request("PUT", _path(namespace, name), json=document)
         _refuse(reply, f"the engine refused {namespace}/{name}")
+
+    def _wait_live(self, namespace: str, name: str, timeout: timedelta) -> None:
         deadline = time.monotonic() + timeout.total_seconds()
         while time.monotonic() < deadline:
             status = (self._resource(namespace, name) or {}).get("status", {})
@@ -51,7 +66,7 @@ class GraphEngine:
                 return
             time.sleep(_POLL_SECONDS)
         raise DeploymentFailedError(
-            f"the graph {namespace}/{name} was not ready after {timeout.total_seconds():.0f} s",
+            f"the graph {namespace}/{name} did not become ready in {timeout.total_seconds():.0f} s",
             where=self._url,
             remedy="Look at `headrace logs serving` and the nodes' logs.",
         )

@@ -14,7 +14,7 @@ class ServingBackend(Protocol):
     """Runs graphs. All methods may raise UnavailableError."""
 
     def get(self, namespace: str, name: str) -> Document | None:
-        """The document last applied under this name, without its status; None when there is none."""
+        """The document that serves, or is about to, under this name, without its status; None when there is none."""
         ...
 
     def apply(self, document: Document, *, timeout: timedelta) -> None:
@@ -23,7 +23,7 @@ class ServingBackend(Protocol):
         The graph that served before goes on until every replica of the new one is ready.
 
         Raises:
-            DeploymentFailedError: it did not become ready in time; what served before still serves. Says which node and why.
+            DeploymentFailedError: it did not become ready in time; what served before still serves, and `get` says so. Says which node and why.
         """
         ...
 

@@ -28,7 +28,7 @@ def build(architecture: Architecture, *, shape: tuple[int, ...], classes: int) -
         A model from `uint8[n, height, width]` (0 … 255) to `float32[n, classes]`, each row summing to 1.
     """
     image = keras.Input(shape=shape, dtype="uint8", name="image")
-    x = layers.Rescaling(1 / 255)(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     x = layers.Reshape((*shape, 1))(x)
     x = _BODIES[architecture](x)
     probabilities = layers.Dense(classes, activation="softmax", name="probabilities")(x)

@@ -1,0 +1,82 @@
+"""The serving backend: one contract, on the fake and on the graph engine's adapter over a real engine."""
+
+from datetime import timedelta
+
+import pytest
+
+from fakes_promotion import FakeServing
+from graph_engine import SPACE
+from headrace.adapters.graph_engine import GraphEngine
+from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError, UnavailableError
+from headrace.render.seldon import members_of
+
+pytestmark = pytest.mark.timeout(120)
+SOON = timedelta(seconds=60)
+
+
+@pytest.fixture(params=["fake", "engine"])
+def backend(request):
+    if request.param == "fake":
+        return FakeServing()
+    return GraphEngine(request.getfixturevalue("engine").url)
+
+
+@pytest.fixture
+def make(graph):
+    """Renders one-replica graphs."""
+    return lambda *seeds, **options: graph("contract", seeds=seeds, replicas=1, **options)[0]
+
+
+@pytest.fixture(autouse=True)
+def _clean(backend):
+    yield
+    backend.delete(SPACE, "contract")
+
+
+IMAGE = [[0] * 28] * 28
+
+
+def test_what_was_applied_is_what_serves_and_what_is_shown(backend, make):
+    assert backend.get(SPACE, "contract") is None
+    document = make(1, 2)
+    backend.apply(document, timeout=SOON)
+    backend.apply(document, timeout=SOON)
+    assert backend.get(SPACE, "contract") == document
+    reply = backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+    assert [vote["name"] for vote in reply["meta"]["tags"]["votes"]] == ["slot-1", "slot-2"]
+    assert backend.endpoint(SPACE, "contract").endswith("/api/v1.0/predictions") or isinstance(backend, FakeServing)
+
+
+def test_a_graph_that_fails_leaves_the_former_one_serving(backend, make):
+    backend.apply(make(1), timeout=SOON)
+    if isinstance(backend, FakeServing):
+        backend.refuses.add("contract")
+    with pytest.raises(DeploymentFailedError, match="did not become ready"):
+        backend.apply(make(11, golden_error=2e-4), timeout=SOON)
+    assert backend.get(SPACE, "contract") == make(1)
+    reply = backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+    assert [vote["version"] for vote in reply["meta"]["tags"]["votes"]] == ["1"]
+
+
+def test_a_deleted_graph_answers_nobody(backend, make):
+    backend.apply(make(1), timeout=SOON)
+    backend.delete(SPACE, "contract")
+    backend.delete(SPACE, "contract")
+    assert backend.get(SPACE, "contract") is None
+    with pytest.raises(NotFoundError):
+        backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+
+
+def test_a_message_the_graph_refuses_is_the_callers_error(backend, make):
+    backend.apply(make(1), timeout=SOON)
+    with pytest.raises(InvalidSpecError, match="expected"):
+        backend.predict(SPACE, "contract", {"data": {"ndarray": []}})
+
+
+def test_the_members_can_be_read_off_the_document(make):
+    assert [(member.alias, member.version) for member in members_of(make(1, 2))] == [("slot-1", 1), ("slot-2", 2)]
+
+
+def test_an_engine_that_is_not_there_is_unavailable():
+    with pytest.raises(UnavailableError, match="headrace up"):
+        GraphEngine("http://127.0.0.1:9").get(SPACE, "contract")
