@@ -68,7 +68,7 @@ class AirflowApi:
         """See the port."""
         path = f"/dags/{pipeline}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         entries = self._call("GET", path, what=f"log of {task_id}", params={"full_content": True})["content"]
-        return [entry["event"] if isinstance(entry, dict) else str(entry) for entry in entries]
+        return [line for entry in entries for line in _lines(entry)]
 
     def _wait_until_parsed(self, pipeline: str) -> None:
         deadline = time.monotonic() + _PARSED_WITHIN_SECONDS
@@ -117,6 +117,14 @@ class AirflowApi:
             raise UnavailableError(
                 f"Airflow does not answer: {error}", where=self._url, remedy="Start it with `headrace up`."
             ) from error
+
+
+def _lines(entry: Any) -> list[str]:
+    """A log entry as lines: what was logged, then the exceptions that go with it, the cause first."""
+    if not isinstance(entry, dict):
+        return [str(entry)]
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
+    return [entry["event"], *(line for error in reversed(errors) for line in error.splitlines())]
 
 
 def _time(text: str | None) -> datetime | None:
