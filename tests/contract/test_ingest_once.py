@@ -69,6 +69,7 @@ def start(world, postgres_url):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"TMPDIR": str(world.folder)},  # what a killed one leaves goes with the test
         )
         started.append(process)
         assert process.stdout.readline() == "ready\n"
