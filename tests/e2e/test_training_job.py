@@ -13,80 +13,27 @@ import numpy as np
 import psutil
 import pytest
 
-from fakes import FakeLocks
 from headrace.adapters import local_processes
-from headrace.adapters.directory_store import DirectoryStore
-from headrace.adapters.local_processes import LocalTrainingLauncher
 from headrace.errors import TrainingFailedError
 from headrace.specs.dataset import Split
-from headrace.usecases.train import Trainer
-from training_data import training_job, write_version
+from training_world import TrainingWorld, tracking_url
 
-ROWS = {Split.TRAIN: 2000, Split.VALIDATION: 300, Split.TEST: 400}
 EPOCHS = 4
 ENDED_WITHIN_SECONDS = 30
-
-
-class World:
-    """An installation in a folder of its own."""
-
-    def __init__(self, home):
-        from mlflow.tracking import MlflowClient
-
-        from headrace.adapters.mlflow.registry import MlflowRegistry
-        from headrace.adapters.mlflow.tracking import MlflowTracking
-
-        self.home, self.url = home, f"sqlite:///{home}/mlflow.db"
-        self.store = DirectoryStore(home / "store")
-        self.version = write_version(self.store, rows=ROWS)
-        self.client = MlflowClient(tracking_uri=self.url, registry_uri=self.url)
-        self.client.create_experiment("tiny", artifact_location=f"file://{home}/artifacts")
-        self.tracking, self.registry = MlflowTracking(self.url), MlflowRegistry(self.url)
-        self.lines = []
-
-    def job(self, run, **training):
-        return training_job(self.version, epochs=EPOCHS, **training).model_copy(update={"run": run})
-
-    def train(self, job, on_line=lambda line: None):
-        trainer = Trainer(
-            tracking=self.tracking,
-            registry=self.registry,
-            launcher=LocalTrainingLauncher(),
-            store=self.store,
-            locks=FakeLocks(),
-            environment={"MLFLOW_TRACKING_URI": self.url, "HEADRACE_HOME": str(self.home)},
-        )
-
-        def log(line):
-            self.lines.append(line)
-            on_line(line)
-
-        return trainer.train(job, log=log)
-
-    def run_of(self, job):
-        experiment = self.client.get_experiment_by_name("tiny")
-        (run,) = self.client.search_runs([experiment.experiment_id], f"tags.`headrace.run` = '{job.run}'")
-        return run
-
-    def history(self, job, metric):
-        """Every point as (step, value), duplicates and all."""
-        points = self.client.get_metric_history(self.run_of(job).info.run_id, metric)
-        return sorted((point.step, point.value) for point in points)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     home = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
-        # Without a server between, the registry looks for logged models where this says.
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        yield World(home)
+        patch.setenv("MLFLOW_TRACKING_URI", tracking_url(home))
+        yield TrainingWorld(home, rows={Split.TRAIN: 2000, Split.VALIDATION: 300, Split.TEST: 400})
 
 
 @pytest.fixture(scope="module")
 def trained(world):
     """A job of two workers that nothing disturbed, and its candidate."""
-    job = world.job("undisturbed")
+    job = world.job("undisturbed", epochs=EPOCHS)
     return job, world.train(job)
 
 
@@ -147,7 +94,7 @@ def test_the_candidate_brings_network_golden_answers_and_description(world, trai
 def test_one_worker_learns_what_two_do(world, trained):
     """Only the first epoch is compared: Adam makes much of rounding errors. tests/e2e/test_all_reduce.py is the exact proof."""
     pair, _ = trained
-    alone = world.job("alone", workers=1)
+    alone = world.job("alone", epochs=EPOCHS, workers=1)
     candidate = world.train(alone)
     for metric in ("loss", "validation_loss"):
         np.testing.assert_allclose(world.history(alone, metric)[0], world.history(pair, metric)[0], rtol=1e-3)
@@ -156,7 +103,7 @@ def test_one_worker_learns_what_two_do(world, trained):
 
 def test_a_killed_worker_fails_the_job_and_the_next_try_goes_on(world, trained):
     undisturbed, _ = trained
-    job = world.job("disturbed")
+    job = world.job("disturbed", epochs=EPOCHS)
     killed = []
 
     def kill_worker_1(line):
@@ -172,9 +119,10 @@ def test_a_killed_worker_fails_the_job_and_the_next_try_goes_on(world, trained):
     assert failed.info.status == "FAILED"
     assert "SIGKILL" in failed.data.tags["headrace.failure"]
 
-    candidate = world.train(job)
+    lines = []
+    candidate = world.train(job, lines.append)
     assert candidate.run_id == failed.info.run_id
-    assert "[worker 0] resumed after epoch 2 of 4" in world.lines
+    assert "[worker 0] resumed after epoch 2 of 4" in lines
     assert world.run_of(job).info.status == "FINISHED"
     for metric in ("loss", "validation_loss"):
         np.testing.assert_allclose(world.history(job, metric), world.history(undisturbed, metric), rtol=2e-4)

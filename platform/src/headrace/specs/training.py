@@ -56,7 +56,7 @@ class TrainingSpec(Spec):
 
     workers: int = Field(default=2, ge=1, le=16)
     epochs: int = Field(default=4, ge=1, le=200)
-    batch_size: int = Field(default=512, ge=1)
+    batch_size: int = Field(default=256, ge=1)
     """Examples in one step, over all workers; rounded up so that each takes an equal share."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """Of Adam; the schedule's peak."""
