@@ -46,7 +46,7 @@ screenshots: setup-dev ## Take the README's pictures of the running stack with h
 	.venv/bin/python docs/screenshots.py
 
 golden: setup-dev ## Write the golden files of rendered manifests anew; review the diff.
-	.venv/bin/python -m pytest -q tests/unit/render --regenerate-golden
+	REGENERATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit
 
 lock: $(UV) ## Renew the locks from the *.in files.
 	$(UV) pip compile -q --python $(PYTHON) requirements.in -o requirements.txt --no-annotate --no-header

@@ -20,9 +20,7 @@ def pipeline(**changes: Any) -> PipelineSpec:
         "name": "shoes",
         "description": "Shoes and bags.",
         "dataset": {"name": "shoes", "classes": ["shoe", "bag"], "source": {"train": pair, "test": pair}},
-        "members": {
-            name: {"architecture": "cnn", "description": f"Member {name}."} for name in ("first", "second", "third")
-        },
+        "members": {name: {"architecture": "cnn", "description": f"Member {name}."} for name in ("first", "second", "third")},
         "ensemble": {"name": "shoes", "model": "shoes"},
     }
     return PipelineSpec.model_validate(content | changes)

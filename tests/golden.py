@@ -1,4 +1,4 @@
-"""Golden files: rendered documents, kept whole and reviewed in the diff; `REGENERATE_GOLDEN=1 pytest tests/unit` renews them."""
+"""Golden files: rendered documents, kept whole and reviewed in the diff; `make golden` renews them."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def assert_golden(path: Path, text: str) -> None:
     if os.environ.get("REGENERATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert path.exists(), f"{path} does not exist: run REGENERATE_GOLDEN=1 pytest tests/unit and look at what it writes"
-    assert text == path.read_text(), f"{path.name} differs: if the change is meant, run REGENERATE_GOLDEN=1 pytest tests/unit"
+    assert path.exists(), f"{path} does not exist: run make golden and look at what it writes"
+    assert text == path.read_text(), f"{path.name} differs: if the change is meant, run make golden"

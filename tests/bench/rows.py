@@ -20,7 +20,13 @@ class Row(TypedDict):
 
 
 def row(
-    name: str, value: float, unit: str, *, better: Literal["higher", "lower"], against: str | None = None, ratio: float | None = None
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    better: Literal["higher", "lower"],
+    against: str | None = None,
+    ratio: float | None = None,
 ) -> Row:
     """A figure rounded to what its noise allows."""
     rounded = None if ratio is None else round(ratio, 3)

@@ -139,9 +139,7 @@ def test_aliases_move_and_go(world, name, tmp_path):
     for number in (1, 2):
         run_id = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/{number}", tags={})
         uri = world.logged_model(run_id, tmp_path)
-        versions.append(
-            world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version
-        )
+        versions.append(world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version)
     world.registry.set_alias(name, "slot-1", versions[0])
     world.registry.set_alias(name, "slot-2", versions[1])
     world.registry.set_alias(name, "slot-1", versions[1])

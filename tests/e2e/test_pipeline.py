@@ -4,6 +4,7 @@ The tests run in the order they are written and build on each other's runs, beca
 """
 
 import itertools
+import sys
 import threading
 import time
 
@@ -15,9 +16,11 @@ from mlflow.tracking import MlflowClient
 
 from headrace.adapters.dataset_reader import open_split, read_manifest
 from headrace.bootstrap import Platform
+from headrace.errors import InvalidSpecError
 from headrace.specs.dataset import Split
 from headrace.specs.pipeline import load_pipeline
 from headrace.specs.step import run_name
+from waiting import wait_for
 
 RUN_WITHIN_SECONDS = 420
 PIPELINE = "fashion_mnist"
@@ -45,7 +48,7 @@ class World:
         tasks = {task.task_id: task for task in self.platform.orchestrator.tasks(PIPELINE, run_id)}
         failed = [task for task in tasks.values() if task.state == "failed"]
         for task in failed:
-            print(task.task_id, "\n".join(self.log(run_id, task)[-40:]))
+            sys.stdout.write(f"{task.task_id}\n" + "\n".join(self.log(run_id, task)[-40:]))
         return self.platform.orchestrator.run(PIPELINE, run_id).state, tasks
 
     def task(self, run_id, task_id):
@@ -73,21 +76,13 @@ class World:
 
     def progress(self, run_id, member):
         key = f"runs/{PIPELINE}/{run_name(run_id)}/train.{member}/progress.json"
-        found = [item for item in self.platform.store.list(key)]
+        found = list(self.platform.store.list(key))
         return self.platform.store.get_bytes(key) if found else b""
 
     def predict(self, images):
         return self.platform.serving.predict(
             self.settings.namespace, self.spec.ensemble.name, {"data": {"ndarray": images.tolist()}}
         )
-
-
-def wait_for(condition, within, what):
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        time.sleep(0.25)
-    return value
 
 
 def workers_of(world, rank=None):
@@ -150,6 +145,12 @@ def walk(client, run_id, path=None):
             yield from walk(client, run_id, item.path)
         else:
             yield item
+
+
+@pytest.mark.parametrize("choice", [{"epochs": 0}, {"workers": "two"}, {"members": ["resnet"]}, {"ensemble_size": 4}])
+def test_airflow_refuses_bad_values_before_anything_runs(world, choice):
+    with pytest.raises(InvalidSpecError, match="Airflow refused"):
+        world.trigger(**choice)
 
 
 def test_the_best_two_on_validation_hold_the_slots(world, first_run):

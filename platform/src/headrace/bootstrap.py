@@ -5,6 +5,8 @@ Adapters are built when first used, and their libraries imported then: `headrace
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,11 +28,25 @@ if TYPE_CHECKING:
     from headrace.usecases.train import Trainer
 
 AIRFLOW_USER = "admin"
+log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
     """Implements `ports.clock.Clock`."""
     return datetime.now(UTC)
+
+
+def _log_rows(every: int = 20_000) -> Callable[[int, int], None]:
+    """A progress callback that logs about once in so many rows, and at the end."""
+    logged = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal logged
+        if done - logged >= every or done == total:
+            logged = done
+            log.info("%d of %d rows written", done, total)
+
+    return progress
 
 
 class Platform:
@@ -141,7 +157,7 @@ class Platform:
             locks=self.locks,
             clock=utc_now,
         )
-        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, force=step.force)
+        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, force=step.force, progress=_log_rows())
 
     def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
         """Run a training job and register its candidate."""

@@ -19,6 +19,7 @@ _COMMANDS = {
     "logs": "headrace.cli.stack:logs",
     "run": "headrace.cli.run:run",
     "predict": "headrace.cli.predict:predict",
+    "freshness": "headrace.cli.freshness:freshness",
 }
 """Every subcommand, in the order `--help` lists them, with the function that is it. A new one is a line here."""
 

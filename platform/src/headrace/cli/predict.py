@@ -36,7 +36,9 @@ class Answer:
 def predict(
     pipeline: Annotated[str, typer.Argument(help="The pipeline whose ensemble is asked.")] = "fashion_mnist",
     count: Annotated[int, typer.Option(min=1, help="How many test images, from the first.")] = 10,
-    accuracy: Annotated[bool, typer.Option("--accuracy", help="Ask about the whole test split; print only the accuracy.")] = False,
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Ask about the whole test split; print only the accuracy.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Ask the endpoint about images of the latest dataset version's test split."""
@@ -51,7 +53,9 @@ def predict(
     if as_json:
         typer.echo(json.dumps(summary if accuracy else {**summary, "answers": [vars(answer) for answer in answers]}))
     elif accuracy:
-        console.print(f"test accuracy of the aggregate through the endpoint: [bold]{right / len(answers):.4f}[/] ({right}/{len(answers)})")
+        console.print(
+            f"test accuracy of the aggregate through the endpoint: [bold]{right / len(answers):.4f}[/] ({right}/{len(answers)})"
+        )
     else:
         console.print(_table(spec, answers))
 

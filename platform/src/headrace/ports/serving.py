@@ -23,7 +23,8 @@ class ServingBackend(Protocol):
         The graph that served before goes on until every replica of the new one is ready.
 
         Raises:
-            DeploymentFailedError: it did not become ready in time; what served before still serves, and `get` says so. Says which node and why.
+            DeploymentFailedError: it did not become ready in time; says which node and why. What served before still serves, and
+                `get` says so.
         """
         ...
 

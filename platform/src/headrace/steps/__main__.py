@@ -55,7 +55,7 @@ def main() -> int:
     try:
         run_step(sys.argv[1] if len(sys.argv) > 1 else "", os.environ.get(ENVIRONMENT_KEY, "{}"), Platform())
     except HeadraceError as error:
-        logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)
+        sys.stdout.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
     return 0
 

@@ -56,9 +56,7 @@ def _golden(store: ObjectStore, member: SlotMember) -> tuple[Array, Array]:
         return arrays["inputs"], arrays["outputs"]
 
 
-def _difference(
-    reply: Mapping[str, Any], member: SlotMember, expected: Array, members: Sequence[SlotMember]
-) -> float:
+def _difference(reply: Mapping[str, Any], member: SlotMember, expected: Array, members: Sequence[SlotMember]) -> float:
     """The largest absolute difference of a one-row reply, in the member's vote and in the aggregate."""
     votes = {vote["name"]: np.asarray(vote["probabilities"][0]) for vote in reply["meta"]["tags"]["votes"]}
     missing = [other.alias for other in members if other.alias not in votes]

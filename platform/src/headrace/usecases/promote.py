@@ -16,7 +16,7 @@ from headrace.ports.registry import ModelRegistry
 from headrace.ports.serving import ServingBackend
 from headrace.ports.store import ObjectStore
 from headrace.render.seldon import ServingTarget, document_digest, members_of, render_deployment
-from headrace.specs.serving import EnsembleSpec, Endpoint, SlotMember
+from headrace.specs.serving import Endpoint, EnsembleSpec, SlotMember
 from headrace.specs.step import PromoteResult, PromoteStep, VerifyResult, VerifyStep
 from headrace.specs.training import Candidate
 from headrace.usecases.golden import ask_golden
@@ -119,9 +119,7 @@ class Promoter:
         finally:
             self.serving.delete(self.target.namespace, name)
 
-    def _make_live(
-        self, ensemble: EnsembleSpec, members: Sequence[SlotMember], former: Sequence[SlotMember]
-    ) -> None:
+    def _make_live(self, ensemble: EnsembleSpec, members: Sequence[SlotMember], former: Sequence[SlotMember]) -> None:
         self._set_aliases(ensemble, members)
         try:
             self.serving.apply(render_deployment(ensemble, members, self.target), timeout=READY_WITHIN)

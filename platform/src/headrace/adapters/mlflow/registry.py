@@ -22,9 +22,7 @@ class MlflowRegistry:
         self._url = url
         self._client = MlflowClient(tracking_uri=url, registry_uri=url)
 
-    def register(
-        self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]
-    ) -> ModelVersion:
+    def register(self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]) -> ModelVersion:
         """See the port. `model_uri` is a logged model's (`models:/m-…`)."""
         with translated(f"model {model}", where=self._url):
             self._ensure_model(model)

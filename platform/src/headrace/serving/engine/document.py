@@ -1,6 +1,7 @@
 """A SeldonDeployment document, checked and reduced to what running it needs. Pure.
 
-Reference: https://docs.seldon.io/projects/seldon-core/en/v1/reference/seldon-deployment.html
+What only a cluster can give (resources, probes, volumes, labels) is let through and makes no difference here; what would make the
+graph answer differently is refused. Reference: https://docs.seldon.ai/seldon-core-1/reference/seldon-deployment-crd
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from enum import StrEnum
 from typing import Any
 
 from headrace.serving.engine.errors import DocumentError
+from headrace.serving.engine.fields import Fields, count, label, mapping, mappings, refuse, text
 
+KIND = "SeldonDeployment"
 TIMEOUT_ANNOTATION = "seldon.io/rest-timeout"
 _DEFAULT_TIMEOUT_MS = 10_000
+_MOST_REPLICAS = 32
+_PLAIN_REST = {"protocol": "seldon", "transport": "rest"}
 
 
 class NodeType(StrEnum):
@@ -35,6 +40,7 @@ class Node:
     type: NodeType
     image: str
     environment: Mapping[str, str]
+    """Of its container; MODEL_NAME (module.Class) and SERVICE_TYPE are always there."""
     parameters: str
     """A JSON array of {name, type, value}, as the operator hands it to the container."""
     replicas: int
@@ -67,91 +73,137 @@ class Deployment:
         return self.namespace, self.name
 
 
+@dataclass(frozen=True)
+class _Container:
+    image: str
+    environment: Mapping[str, str]
+    replicas: int
+
+
 def parse(document: Any, *, namespace: str, name: str) -> Deployment:
     """Check a document that is to be applied under `namespace`/`name`.
 
     Raises:
         DocumentError: a part is missing, malformed, or asks for what this engine does not do; names the part.
     """
-    metadata = _mapping(document, "metadata")
-    for key, value in (("namespace", namespace), ("name", name)):
-        if metadata.get(key, value) != value:
-            raise DocumentError(f"metadata.{key} is `{metadata[key]}`", where=f"{namespace}/{name}", remedy="Use the path's.")
-    spec = _mapping(document, "spec")
-    predictors = spec.get("predictors")
-    if not isinstance(predictors, list) or len(predictors) != 1:
-        raise DocumentError("exactly one predictor is run", where="spec.predictors", remedy="Apply the others by themselves.")
-    predictor = predictors[0]
-    containers = _containers(predictor)
-    root = _node(_mapping(predictor, "graph"), containers, "graph", int(predictor.get("replicas", 1)))
-    names = [node.name for node in root.walk()]
-    if len(set(names)) != len(names):
-        raise DocumentError(f"node names repeat: {names}", where="graph", remedy="Give every node a name of its own.")
+    label(namespace, "the path's namespace")
+    label(name, "the path's name")
+    metadata, spec = mapping(document, "metadata", "document"), mapping(document, "spec", "document")
+    _check_identity(document, metadata, namespace, name)
+    predictor = _predictor(spec)
+    root = _node(mapping(predictor, "graph", "spec.predictors[0]"), _containers(predictor), "graph")
+    _check_names([node.name for node in root.walk()])
     return Deployment(
         namespace=namespace,
         name=name,
-        predictor=predictor.get("name", "default"),
+        predictor=text(predictor, "name", "spec.predictors[0]", default="default"),
         root=root,
-        timeout=_timeout(metadata),
+        timeout=_timeout(metadata, spec),
         digest=hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
         source={**document, "metadata": {**metadata, "namespace": namespace, "name": name}},
     )
 
 
-@dataclass(frozen=True)
-class _Container:
-    image: str
-    environment: Mapping[str, str]
-    replicas: int | None
+def _check_identity(document: Fields, metadata: Fields, namespace: str, name: str) -> None:
+    if document.get("kind", KIND) != KIND:
+        raise DocumentError(f"kind is `{document['kind']}`", where="document", remedy=f"Apply a {KIND}.")
+    for key, value in (("namespace", namespace), ("name", name)):
+        if metadata.get(key, value) != value:
+            raise DocumentError(f"metadata.{key} is `{metadata[key]}`", where=f"{namespace}/{name}", remedy="Use the path's.")
 
 
-def _containers(predictor: Mapping[str, Any]) -> dict[str, _Container]:
-    found = {}
-    for component in predictor.get("componentSpecs", []):
-        for container in _mapping(component, "spec").get("containers", []):
-            environment = {item["name"]: str(item.get("value", "")) for item in container.get("env", [])}
-            found[container["name"]] = _Container(container.get("image", ""), environment, component.get("replicas"))
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise DocumentError(f"node names repeat: {names}", where="graph", remedy="Give every node a name of its own.")
+
+
+def _predictor(spec: Fields) -> Fields:
+    _check_plain_rest(spec, "spec")
+    predictors = mappings(spec, "predictors", "spec")
+    if len(predictors) != 1:
+        raise DocumentError("exactly one predictor is run", where="spec.predictors", remedy="Apply the others by themselves.")
+    _check_plain_rest(predictors[0], "spec.predictors[0]")
+    refuse(predictors[0], ("explainer", "shadow"), "spec.predictors[0]", because="one predictor answers, and nothing else runs")
+    return predictors[0]
+
+
+def _check_plain_rest(part: Fields, where: str) -> None:
+    for key, only in _PLAIN_REST.items():
+        if (value := text(part, key, where, default=only)) != only:
+            raise DocumentError(f"{key} `{value}` is not spoken here", where=where, remedy=f"Use `{only}`.")
+
+
+def _containers(predictor: Fields) -> dict[str, _Container]:
+    default = count(predictor, "replicas", "spec.predictors[0]", default=1, most=_MOST_REPLICAS)
+    found: dict[str, _Container] = {}
+    for component in mappings(predictor, "componentSpecs", "spec.predictors[0]"):
+        replicas = count(component, "replicas", "componentSpecs", default=default, most=_MOST_REPLICAS)
+        refuse(component, ("hpaSpec", "kedaSpec"), "componentSpecs", because="the number of replicas is fixed here")
+        pod = mapping(component, "spec", "componentSpecs")
+        refuse(pod, ("initContainers",), "componentSpecs", because="a node is one process")
+        for container in mappings(pod, "containers", "componentSpecs"):
+            found[text(container, "name", "containers")] = _container(container, replicas)
     return found
 
 
-def _node(graph: Mapping[str, Any], containers: Mapping[str, _Container], where: str, replicas: int) -> Node:
-    name = graph.get("name", "")
-    where = f"{where}.{name}"
-    if graph.get("implementation") not in (None, "", "UNKNOWN_IMPLEMENTATION"):
-        raise DocumentError(f"implementation {graph['implementation']} is not run here", where=where, remedy="Give a container.")
-    try:
-        kind = NodeType(graph.get("type", NodeType.MODEL))
-    except ValueError as error:
-        raise DocumentError(f"nodes of type {graph['type']} are not run here", where=where) from error
-    if name not in containers:
+def _container(container: Fields, replicas: int) -> _Container:
+    where = f"container {container['name']}"
+    refuse(container, ("command", "args"), where, because="every node runs seldon-core-microservice, as MODEL_NAME says")
+    refuse(container, ("envFrom",), where, because="there are no secrets or config maps here")
+    environment = {}
+    for item in mappings(container, "env", where):
+        refuse(item, ("valueFrom",), where, because="there are no secrets or config maps here")
+        environment[text(item, "name", where)] = text(item, "value", where, default="")
+    return _Container(text(container, "image", where, default=""), environment, replicas)
+
+
+def _node(graph: Fields, containers: Mapping[str, _Container], parent: str) -> Node:
+    name = label(text(graph, "name", parent), parent)
+    where = f"{parent}.{name}"
+    kind = _type(graph, where)
+    container = containers.get(name)
+    if container is None:
         raise DocumentError("no container has the node's name", where=where, remedy="Name the container after its node.")
-    container = containers[name]
-    if "MODEL_NAME" not in container.environment:
+    if not container.environment.get("MODEL_NAME"):
         raise DocumentError("the container's environment lacks MODEL_NAME", where=where, remedy="Set it to module.Class.")
-    children = tuple(_node(child, containers, where, replicas) for child in graph.get("children") or [])
-    if len(children) > 1 and kind is not NodeType.COMBINER:
-        raise DocumentError("only a combiner may have several children", where=where)
+    children = tuple(_node(child, containers, where) for child in mappings(graph, "children", where))
+    _check_children(kind, len(children), where)
     return Node(
         name=name,
         type=kind,
         image=container.image,
-        environment=container.environment,
-        parameters=json.dumps(graph.get("parameters") or []),
-        replicas=container.replicas or replicas,
+        environment={"SERVICE_TYPE": kind.value, **container.environment},
+        parameters=json.dumps(mappings(graph, "parameters", where)),
+        replicas=container.replicas,
         children=children,
     )
 
 
-def _timeout(metadata: Mapping[str, Any]) -> float:
-    text = (metadata.get("annotations") or {}).get(TIMEOUT_ANNOTATION, _DEFAULT_TIMEOUT_MS)
-    try:
-        return int(text) / 1000
-    except ValueError as error:
-        raise DocumentError(f"`{text}` is no number of milliseconds", where=f"annotation {TIMEOUT_ANNOTATION}") from error
+def _type(graph: Fields, where: str) -> NodeType:
+    implementation = text(graph, "implementation", where, default="UNKNOWN_IMPLEMENTATION")
+    if implementation != "UNKNOWN_IMPLEMENTATION":
+        raise DocumentError(f"implementation {implementation} is not run here", where=where, remedy="Give a container.")
+    refuse(graph, ("modelUri", "methods", "logger"), where, because="a node is its container, called as its type says")
+    endpoint = text(mapping(graph, "endpoint", where), "type", where, default="REST")
+    if endpoint != "REST":
+        raise DocumentError(f"endpoints of type {endpoint} are not spoken here", where=where, remedy="Use REST.")
+    kind = text(graph, "type", where, default=NodeType.MODEL.value)
+    if kind not in set(NodeType):
+        raise DocumentError(f"nodes of type {kind} are not run here", where=where, remedy=f"Use one of {', '.join(NodeType)}.")
+    return NodeType(kind)
 
 
-def _mapping(parent: Any, key: str) -> Mapping[str, Any]:
-    value = parent.get(key) if isinstance(parent, Mapping) else None
-    if not isinstance(value, Mapping):
-        raise DocumentError(f"`{key}` is missing or no mapping", where="document")
-    return value
+def _check_children(kind: NodeType, children: int, where: str) -> None:
+    if kind is NodeType.COMBINER and not children:
+        raise DocumentError("a combiner without children has nothing to combine", where=where)
+    if kind is not NodeType.COMBINER and children > 1:
+        raise DocumentError("only a combiner may have several children", where=where)
+
+
+def _timeout(metadata: Fields, spec: Fields) -> float:
+    """Seldon reads the annotation from the spec; here the document's own metadata may carry it as well."""
+    annotations = {**mapping(metadata, "annotations", "metadata"), **mapping(spec, "annotations", "spec")}
+    value = str(annotations.get(TIMEOUT_ANNOTATION, _DEFAULT_TIMEOUT_MS))
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise DocumentError(f"`{value}` is no number of milliseconds", where=f"annotation {TIMEOUT_ANNOTATION}")
+    return int(value) / 1000

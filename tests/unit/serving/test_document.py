@@ -1,0 +1,148 @@
+"""SeldonDeployment documents: what the engine reads from them, and what it refuses to run."""
+
+import copy
+import json
+
+import pytest
+
+from headrace.render.seldon import ServingTarget, document_digest, render_deployment
+from headrace.serving.engine.document import NodeType, parse
+from headrace.serving.engine.errors import DocumentError
+from headrace.specs.serving import EnsembleSpec, SlotMember
+
+
+@pytest.fixture
+def document():
+    """What the platform renders: a combiner over two models, three replicas each."""
+    members = [
+        SlotMember(slot=slot, model="m", version=slot, run_id=f"run-{slot}", location=f"models/{slot}", digest="0" * 64)
+        for slot in (1, 2)
+    ]
+    return render_deployment(EnsembleSpec(name="graph", model="m", replicas=3), members, ServingTarget(namespace="space"))
+
+
+def read(document):
+    return parse(document, namespace="space", name="graph")
+
+
+def test_a_rendered_document_is_read_whole(document):
+    deployment = read(document)
+    assert deployment.key == ("space", "graph")
+    assert deployment.timeout == 10
+    assert [(node.name, node.type, node.replicas) for node in deployment.root.walk()] == [
+        ("combiner", NodeType.COMBINER, 3),
+        ("slot-1", NodeType.MODEL, 3),
+        ("slot-2", NodeType.MODEL, 3),
+    ]
+    model = deployment.root.children[1]
+    assert model.environment["MODEL_NAME"] == "headrace.serving.onnx_model.OnnxModel"
+    assert {"name": "model_path", "type": "STRING", "value": "models/2"} in json.loads(model.parameters)
+    assert deployment.source == document
+
+
+def test_the_digest_is_the_spec_s_and_the_platform_computes_the_same(document):
+    before = read(document).digest
+    assert before == document_digest(document)
+    document["metadata"]["labels"] = {"changed": "yes"}
+    assert read(document).digest == before
+    predictor(document)["componentSpecs"][0]["replicas"] = 1
+    assert read(document).digest != before
+
+
+def test_what_is_left_out_gets_seldon_s_defaults(document):
+    for component in predictor(document)["componentSpecs"]:
+        del component["replicas"]
+    predictor(document)["replicas"] = 2
+    container(document)["env"] = [{"name": "MODEL_NAME", "value": "module.Class"}]
+    del document["metadata"]["annotations"], document["metadata"]["namespace"], document["metadata"]["name"]
+    deployment = read(document)
+    assert {node.replicas for node in deployment.root.walk()} == {2}
+    assert deployment.root.environment == {"MODEL_NAME": "module.Class", "SERVICE_TYPE": "COMBINER"}
+    assert deployment.timeout == 10
+    assert deployment.source["metadata"]["name"] == "graph"
+
+
+def test_the_time_out_is_read_where_seldon_reads_it(document):
+    document["spec"]["annotations"] = {"seldon.io/rest-timeout": "250"}
+    assert read(document).timeout == 0.25
+
+
+def test_what_only_a_cluster_can_give_is_let_through(document):
+    container(document) |= {"resources": {"limits": {"cpu": "1"}}, "readinessProbe": {"httpGet": {"path": "/health/status"}}}
+    predictor(document)["componentSpecs"][0]["spec"]["nodeSelector"] = {"disk": "fast"}
+    predictor(document)["traffic"] = 100
+    read(document)
+
+
+def predictor(document):
+    return document["spec"]["predictors"][0]
+
+
+def container(document):
+    return predictor(document)["componentSpecs"][0]["spec"]["containers"][0]
+
+
+def child(document):
+    return predictor(document)["graph"]["children"][0]
+
+
+REFUSED = {
+    "no spec": (lambda d: d.pop("spec"), "predictor"),
+    "another kind": (lambda d: d.update(kind="Deployment"), "kind is `Deployment`"),
+    "another name": (lambda d: d["metadata"].update(name="other"), "metadata.name is `other`"),
+    "metadata that is text": (lambda d: d.update(metadata="x"), "`metadata` is no mapping"),
+    "two predictors": (lambda d: d["spec"]["predictors"].append({}), "exactly one predictor"),
+    "predictors that are text": (lambda d: d["spec"].update(predictors=["x"]), "no list of mappings"),
+    "another protocol": (lambda d: d["spec"].update(protocol="v2"), "protocol `v2`"),
+    "another transport": (lambda d: d["spec"].update(transport="grpc"), "transport `grpc`"),
+    "an explainer": (lambda d: predictor(d).update(explainer={"type": "AnchorTabular"}), "`explainer` is not supported"),
+    "replicas in words": (lambda d: predictor(d).update(replicas="two"), "`replicas` is 'two'"),
+    "no replicas": (lambda d: predictor(d)["componentSpecs"][1].update(replicas=0), "from 1 to"),
+    "far too many replicas": (lambda d: predictor(d).update(replicas=10**6), "from 1 to"),
+    "autoscaling": (lambda d: predictor(d)["componentSpecs"][0].update(hpaSpec={"maxReplicas": 3}), "`hpaSpec`"),
+    "init containers": (lambda d: predictor(d)["componentSpecs"][0]["spec"].update(initContainers=[{}]), "`initContainers`"),
+    "a container without a name": (lambda d: container(d).pop("name"), "`name` is missing"),
+    "a command": (lambda d: container(d).update(command=["sh"]), "`command` is not supported"),
+    "a value from a secret": (lambda d: container(d)["env"].append({"name": "A", "valueFrom": {"secretKeyRef": {}}}), "valueFrom"),
+    "an environment without MODEL_NAME": (lambda d: container(d).update(env=[]), "lacks MODEL_NAME"),
+    "no graph": (lambda d: predictor(d).pop("graph"), "`name` is missing"),
+    "children that are text": (lambda d: predictor(d)["graph"].update(children="ab"), "no list of mappings"),
+    "a combiner of nothing": (lambda d: predictor(d)["graph"].update(children=[]), "nothing to combine"),
+    "a model of several": (lambda d: predictor(d)["graph"].update(type="MODEL"), "only a combiner"),
+    "a router": (lambda d: predictor(d)["graph"].update(type="ROUTER"), "ROUTER"),
+    "a prepackaged server": (lambda d: child(d).update(implementation="SKLEARN_SERVER"), "SKLEARN_SERVER"),
+    "a model URI": (lambda d: child(d).update(modelUri="s3://models/1"), "`modelUri` is not supported"),
+    "a gRPC endpoint": (lambda d: child(d)["endpoint"].update(type="GRPC"), "GRPC"),
+    "a node without a container": (lambda d: child(d).update(name="slot-9"), "no container has the node's name"),
+    "a node named like a path": (lambda d: child(d).update(name="../slot"), "cannot be a name"),
+    "nodes of one name": (lambda d: child(d).update(name="slot-2"), "node names repeat"),
+    "parameters that are text": (lambda d: child(d).update(parameters="x"), "no list of mappings"),
+    "a time-out of null": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": None}), "milliseconds"),
+    "a negative time-out": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": "-5"}), "milliseconds"),
+    "a time-out of nothing": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": "0"}), "milliseconds"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_run_as_written_is_refused_in_words(document, change, says):
+    changed = copy.deepcopy(document)
+    change(changed)
+    with pytest.raises(DocumentError) as refusal:
+        read(changed)
+    assert says in str(refusal.value)
+    assert refusal.value.status == 422
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 5, {}])
+def test_what_is_no_document_is_refused(content):
+    with pytest.raises(DocumentError):
+        read(content)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", "UPPER", "", "-a", "a" * 64, "a\n"])
+def test_a_name_that_is_no_label_is_refused_as_namespace_and_as_name(document, name):
+    del document["metadata"]["namespace"], document["metadata"]["name"]
+    with pytest.raises(DocumentError, match="cannot be a name"):
+        parse(document, namespace=name, name="graph")
+    with pytest.raises(DocumentError, match="cannot be a name"):
+        parse(document, namespace="space", name=name)
