@@ -68,7 +68,7 @@ def test_the_time_out_is_read_where_seldon_reads_it(document):
 
 
 def test_what_only_a_cluster_can_give_is_let_through(document):
-    container(document) |= {"resources": {"limits": {"cpu": "1"}}, "readinessProbe": {"httpGet": {"path": "/health/status"}}}
+    container(document).update(resources={"limits": {"cpu": "1"}}, readinessProbe={"httpGet": {"path": "/health/status"}})
     predictor(document)["componentSpecs"][0]["spec"]["nodeSelector"] = {"disk": "fast"}
     predictor(document)["traffic"] = 100
     read(document)
@@ -103,7 +103,7 @@ REFUSED = {
     "init containers": (lambda d: predictor(d)["componentSpecs"][0]["spec"].update(initContainers=[{}]), "`initContainers`"),
     "a container without a name": (lambda d: container(d).pop("name"), "`name` is missing"),
     "a command": (lambda d: container(d).update(command=["sh"]), "`command` is not supported"),
-    "a value from a secret": (lambda d: container(d)["env"].append({"name": "A", "valueFrom": {"secretKeyRef": {}}}), "valueFrom"),
+    "a value from a secret": (lambda d: container(d)["env"].append({"name": "A", "valueFrom": {"k": {}}}), "`valueFrom`"),
     "an environment without MODEL_NAME": (lambda d: container(d).update(env=[]), "lacks MODEL_NAME"),
     "no graph": (lambda d: predictor(d).pop("graph"), "`name` is missing"),
     "children that are text": (lambda d: predictor(d)["graph"].update(children="ab"), "no list of mappings"),

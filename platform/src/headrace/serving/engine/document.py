@@ -142,12 +142,12 @@ def _containers(predictor: Fields) -> dict[str, _Container]:
         pod = mapping(component, "spec", "componentSpecs")
         refuse(pod, ("initContainers",), "componentSpecs", because="a node is one process")
         for container in mappings(pod, "containers", "componentSpecs"):
-            found[text(container, "name", "containers")] = _container(container, replicas)
+            name = text(container, "name", "containers")
+            found[name] = _container(container, replicas, f"container {name}")
     return found
 
 
-def _container(container: Fields, replicas: int) -> _Container:
-    where = f"container {container['name']}"
+def _container(container: Fields, replicas: int, where: str) -> _Container:
     refuse(container, ("command", "args"), where, because="every node runs seldon-core-microservice, as MODEL_NAME says")
     refuse(container, ("envFrom",), where, because="there are no secrets or config maps here")
     environment = {}
