@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +84,13 @@ class Loop:
             )
 
     def wait_for_all(self) -> None:
-        """Return once every worker is here. One that left earlier would be taken for dead by its peers."""
-        self._sum(np.zeros(1, np.float32)).numpy()
+        """Return once every worker is here: one that left while others still train would be taken for dead.
+
+        A worker may be through, and gone, before another has heard the last of it. That looks like a death and is none; of
+        a real one, whoever watches the processes knows.
+        """
+        with contextlib.suppress(tf.errors.OpError):
+            self._sum(np.zeros(1, np.float32)).numpy()
 
     def _score(self, totals: Any) -> Score:
         loss, correct, examples = self._sum(totals).numpy()
