@@ -51,7 +51,7 @@ class Chief:
             tags={**description.tags(self._job), **self._code},
             note=description.note(self._job),
         )
-        self._run.log_dataset(self._data.manifest, source=self._job.dataset.location)
+        self._run.log_dataset(self._data.manifest, source=self._store.uri(self._job.dataset.location))
         self._run.log_epochs(history)
         rows, workers = len(self._data.train), self._job.training.workers
         log.info("training %s: %d images, %d worker(s), batches of %d", self._job.name, rows, workers, batch_size)

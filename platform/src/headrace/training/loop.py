@@ -40,9 +40,11 @@ class Loop:
         self._cluster = cluster
         self._model = model
         self._optimizer = optimizer
-        # Bound once: a tf.function keeps its traces for each object it belongs to.
-        self._train_steps = tf.function(self._fused_steps, reduce_retracing=True)
-        self._count = tf.function(self._counts, reduce_retracing=True)
+        # Sizes are left open: an epoch's last call is smaller, and would be traced once more.
+        images, labels = (tf.TensorSpec((None, *shape), tf.uint8) for shape in (model.input_shape[1:], ()))
+        steps = (_stacked(images), _stacked(labels), tf.TensorSpec((None, None), tf.float32))
+        self._train_steps = tf.function(self._fused_steps, input_signature=steps)
+        self._count = tf.function(self._counts, input_signature=(images, labels))
         self._sum = tf.function(self._summed)
 
     def train_epoch(self, examples: Examples, share: Share, done: StepDone) -> Score:
@@ -126,6 +128,11 @@ class Loop:
         for variable in self._model.non_trainable_variables:
             if variable.dtype == "float32":
                 variable.assign(self._sum(variable.numpy()) / self._cluster.workers)
+
+
+def _stacked(spec: tf.TensorSpec) -> tf.TensorSpec:
+    """Any number of batches of these."""
+    return tf.TensorSpec((None, *spec.shape), spec.dtype)
 
 
 def _totals(losses: tf.Tensor, labels: tf.Tensor, probabilities: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
