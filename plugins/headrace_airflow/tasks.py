@@ -19,7 +19,7 @@ from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
 from headrace_airflow.operators import StepOperator, TrainingJobOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import XComArg
 
@@ -87,6 +87,28 @@ def ingest_if_stale(spec: PipelineSpec) -> XComArg:
 
     A fresh dataset skips `ingest` alone. `dataset` runs either way and emits the asset's event.
     """
+    asset = dataset_asset(spec)
+    check = ShortCircuitOperator(
+        task_id="is_stale", python_callable=_staleness_check(spec), ignore_downstream_trigger_rules=False
+    )
+    ingest = StepOperator(
+        task_id="ingest",
+        spec=spec,
+        build=lambda run, request, _: IngestStep(pipeline=spec, run=run, force=request.force_refresh),
+    )
+    publish = PythonOperator(
+        task_id="dataset",
+        python_callable=_publication(asset),
+        outlets=[asset],
+        trigger_rule=TriggerRule.NONE_FAILED,
+    )
+    check >> ingest >> publish
+    output: XComArg = publish.output
+    return output
+
+
+def _staleness_check(spec: PipelineSpec) -> Callable[..., bool]:
+    """What `is_stale` runs; its XCom `reason` says why, `version` holds the fresh version."""
 
     def is_stale(params: dict[str, Any], ti: Any) -> bool:
         from headrace.bootstrap import Platform
@@ -100,27 +122,28 @@ def ingest_if_stale(spec: PipelineSpec) -> XComArg:
         ti.xcom_push("version", freshness.version.model_dump(mode="json") if freshness.version else None)
         return not freshness.fresh
 
-    def dataset(ti: Any, outlet_events: Any) -> dict[str, Any]:
-        ingested = ti.xcom_pull(task_ids="ingest")
-        version = ingested["version"] if ingested else ti.xcom_pull(task_ids="is_stale", key="version")
-        cached = ingested["cached"] if ingested else True
-        reason = ingested["reason"] if ingested else ti.xcom_pull(task_ids="is_stale", key="reason")
-        log.info("dataset version %s (%s)", version["version"], reason)
-        outlet_events[asset].extra = {"version": version["version"], "cached": cached, "reason": reason}
-        result: dict[str, Any] = version
-        return result
+    return is_stale
 
-    asset = dataset_asset(spec)
-    check = ShortCircuitOperator(task_id="is_stale", python_callable=is_stale, ignore_downstream_trigger_rules=False)
-    ingest = StepOperator(
-        task_id="ingest",
-        spec=spec,
-        build=lambda run, request, _: IngestStep(pipeline=spec, run=run, force=request.force_refresh),
-    )
-    publish = PythonOperator(task_id="dataset", python_callable=dataset, outlets=[asset], trigger_rule=TriggerRule.NONE_FAILED)
-    check >> ingest >> publish
-    output: XComArg = publish.output
-    return output
+
+def _publication(asset: Asset) -> Callable[..., dict[str, Any]]:
+    """What `dataset` runs: takes the version from `ingest`, or from `is_stale` when that was skipped."""
+
+    def dataset(ti: Any, outlet_events: Any) -> dict[str, Any]:
+        ingested = ti.xcom_pull(task_ids="ingest") or {
+            "version": ti.xcom_pull(task_ids="is_stale", key="version"),
+            "cached": True,
+            "reason": ti.xcom_pull(task_ids="is_stale", key="reason"),
+        }
+        version: dict[str, Any] = ingested["version"]
+        log.info("dataset version %s (%s)", version["version"], ingested["reason"])
+        outlet_events[asset].extra = {
+            "version": version["version"],
+            "cached": ingested["cached"],
+            "reason": ingested["reason"],
+        }
+        return version
+
+    return dataset
 
 
 def train(spec: PipelineSpec, member: str, dataset: XComArg) -> XComArg:

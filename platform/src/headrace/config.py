@@ -1,4 +1,4 @@
-"""Where this installation runs: addresses, ports, folders and backends, validated once at the edge.
+"""Where this installation runs: addresses, ports, folders and the store, validated once at the edge.
 
 Read from the environment (`HEADRACE_PORTS__AIRFLOW=9090`, a double underscore for each level) over the YAML file
 `HEADRACE_CONFIG` (default `<home>/config.yaml`, may be absent). Unknown keys are refused. Only the composition root and the
@@ -17,13 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from headrace.errors import InvalidSpecError
-
-
-class Backend(StrEnum):
-    """Where steps and training workers run, and what serves."""
-
-    EMBEDDED = "embedded"
-    KUBERNETES = "kubernetes"
 
 
 class StoreKind(StrEnum):
@@ -69,7 +62,6 @@ class Settings(BaseSettings):
 
     home: Path = Path(".headrace")
     project: Path = Path()
-    backend: Backend = Backend.EMBEDDED
     ports: Ports = Ports()
     store: StoreKind = StoreKind.DIRECTORY
     minio: MinioSettings = MinioSettings()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -72,16 +73,9 @@ def ask(platform: Platform, spec: PipelineSpec, *, count: int | None) -> list[An
         NotFoundError: there is no dataset version, or nothing serves.
         InvalidSpecError: more rows are asked for than there are.
     """
-    from headrace.adapters.dataset_reader import open_split
-
-    known = platform.catalogue.versions(spec.dataset.name)
-    if not known:
-        raise NotFoundError(f"dataset {spec.dataset.name} has no version", remedy=f"Run `headrace run {spec.name}` first.")
-    shards = open_split(platform.store, known[-1], Split.TEST)
-    images = np.concatenate([images for images, _ in shards])
-    labels = np.concatenate([labels for _, labels in shards])
+    images, labels = _test_split(platform, spec)
     if count is not None and count > len(images):
-        raise InvalidSpecError(f"the test split has {len(images)} rows, not {count}", where=known[-1].version)
+        raise InvalidSpecError(f"the test split has {len(images)} rows, not {count}", where=spec.dataset.name)
     answers: list[Answer] = []
     for start in range(0, count or len(images), _BATCH):
         rows = slice(start, min(start + _BATCH, count or len(images)))
@@ -91,6 +85,17 @@ def ask(platform: Platform, spec: PipelineSpec, *, count: int | None) -> list[An
         truth = [spec.dataset.classes[label] for label in labels[rows]]
         answers += _answers(start, truth, reply)
     return answers
+
+
+def _test_split(platform: Platform, spec: PipelineSpec) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images and labels of the latest version's test split."""
+    from headrace.adapters.dataset_reader import open_split
+
+    known = platform.catalogue.versions(spec.dataset.name)
+    if not known:
+        raise NotFoundError(f"dataset {spec.dataset.name} has no version", remedy=f"Run `headrace run {spec.name}` first.")
+    shards = open_split(platform.store, known[-1], Split.TEST)
+    return np.concatenate([images for images, _ in shards]), np.concatenate([labels for _, labels in shards])
 
 
 def _answers(start: int, truth: list[str], reply: Any) -> list[Answer]:

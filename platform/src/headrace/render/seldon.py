@@ -53,15 +53,7 @@ def render_deployment(
     return {
         "apiVersion": API_VERSION,
         "kind": "SeldonDeployment",
-        "metadata": {
-            "name": name or ensemble.name,
-            "namespace": target.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
-            "annotations": {
-                "seldon.io/rest-timeout": str(target.rest_timeout_ms),
-                MEMBERS_ANNOTATION: json.dumps([member.model_dump() for member in members]),
-            },
-        },
+        "metadata": _metadata(name or ensemble.name, ensemble, members, target),
         "spec": {
             "name": ensemble.name,
             "predictors": [{"name": "live", "replicas": 1, "graph": combiner, "componentSpecs": components}],
@@ -78,6 +70,18 @@ def members_of(document: Mapping[str, Any]) -> tuple[SlotMember, ...]:
 def document_digest(document: Mapping[str, Any]) -> str:
     """SHA-256 of what the document asks for; documents with equal digests serve the same."""
     return hashlib.sha256(json.dumps(document["spec"], sort_keys=True).encode()).hexdigest()
+
+
+def _metadata(name: str, ensemble: EnsembleSpec, members: Sequence[SlotMember], target: ServingTarget) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": target.namespace,
+        "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
+        "annotations": {
+            "seldon.io/rest-timeout": str(target.rest_timeout_ms),
+            MEMBERS_ANNOTATION: json.dumps([member.model_dump() for member in members]),
+        },
+    }
 
 
 def _node(member: SlotMember, tolerance: float) -> dict[str, Any]:
