@@ -46,10 +46,24 @@ class RunningStack:
         self.settings = load_settings(home=home, project=ROOT, ports=ports)
         self.stack = Stack(self.settings)
 
+    def environment(self):
+        """What points a command at this stack and no other."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEADRACE_")}
+        return inherited | headrace_environment(self.settings)
+
+    @contextmanager
+    def headrace_in_background(self, *arguments):
+        """Run the command until the end of the block, which reads its lines as they come."""
+        command = [HEADRACE, *arguments]
+        with subprocess.Popen(command, env=self.environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process.stdout
+            finally:
+                process.kill()
+
     def headrace(self, *arguments, check=True, **overrides):
         """Run the command; return what it did."""
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("HEADRACE_")}
-        environment = inherited | headrace_environment(self.settings) | overrides
+        environment = self.environment() | overrides
         done = subprocess.run(
             [HEADRACE, *arguments],
             env=environment,

@@ -27,6 +27,11 @@ def test_what_nothing_needs_stops_first():
     assert names(stop_waves(assembly)) == [["server", "engine"], ["database"]]
 
 
+def test_a_setup_that_comes_after_a_part_does_not_keep_it_up():
+    assembly = Assembly((part("server"), part("engine")), (setup("pool", "server"),))
+    assert names(stop_waves(assembly)) == [["server", "engine"]]
+
+
 def test_an_unknown_need_is_refused():
     with pytest.raises(StackError, match="needs databse"):
         needs_of(Assembly((part("server", "databse"),), ()))
@@ -46,4 +51,6 @@ def test_the_real_stack_starts_on_postgres_and_stops_with_it(tmp_path):
     assembly = assemble(load_settings(home=tmp_path, project=tmp_path), dict.fromkeys(NAMES, ""))
     needs = needs_of(assembly)
     assert {name for name, wanted in needs.items() if not wanted} == {"cluster", "serving"}
-    assert names(stop_waves(assembly))[-1] == ["postgres"]
+    *first, last = names(stop_waves(assembly))
+    assert last == ["postgres"]
+    assert len(first) == 1

@@ -34,11 +34,12 @@ def needs_of(assembly: Assembly) -> dict[str, tuple[str, ...]]:
 def stop_waves(assembly: Assembly) -> list[list[Part]]:
     """The parts in the reverse of their dependencies: what nothing needs first; one wave's parts may stop at the same time."""
     needs = needs_of(assembly)
-    height = {name: _height(name, needs) for name in needs}
-    levels = sorted({height[part.name] for part in assembly.parts})
+    height = {part.name: _height(part.name, needs, assembly) for part in assembly.parts}
+    levels = sorted(set(height.values()))
     return [[part for part in assembly.parts if height[part.name] == level] for level in levels]
 
 
-def _height(name: str, needs: Mapping[str, Sequence[str]]) -> int:
+def _height(name: str, needs: Mapping[str, Sequence[str]], assembly: Assembly) -> int:
+    """How many parts stand on this node, one on the other; set-ups pass a need on but have nothing to stop themselves."""
     dependents = [other for other, wanted in needs.items() if name in wanted]
-    return 1 + max((_height(other, needs) for other in dependents), default=-1)
+    return max((_height(other, needs, assembly) + (assembly.part(other) is not None) for other in dependents), default=0)
