@@ -57,7 +57,7 @@ def training_job(version: DatasetVersion, *, architecture: Architecture = Archit
         run="run-1",
         name=architecture.value,
         member=MemberSpec(architecture=architecture, description="A member of the tests."),
-        training=TrainingSpec.model_validate({"epochs": 2, "batch_size": 128, "timeout_minutes": 3, **training}),
+        training=TrainingSpec.model_validate({"epochs": 2, "batch_size": 128, "timeout_minutes": 4, **training}),
         dataset=version,
         model="tiny",
     )

@@ -39,7 +39,7 @@ class LocalTrainingLauncher:
         self._cores = cores or len(os.sched_getaffinity(0))
 
     def run(self, job: TrainingJob, *, environment: Mapping[str, str], log: LogLine) -> None:
-        """See the port. SIGTERM to this process during the call ends the workers and raises SystemExit."""
+        """See the port."""
         with _sigterm_raises():
             crew = _Crew(log)
             try:

@@ -27,5 +27,6 @@ class TrainingLauncher(Protocol):
         Raises:
             TrainingFailedError: a worker ended badly or the job ran out of time. All others are ended first; the message
                 names the rank, how it ended, and its last lines. Raised within 30 s of the death.
+            SystemExit: this process was asked to end (SIGTERM) during the call; the workers are ended first.
         """
         ...
