@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,28 @@ from seldon_core.user_model import SeldonNotImplementedError
 from headrace.serving.messages import Array, payload, reply, request_path
 
 _EXPECTED = "probabilities of shape [n, classes]"
+
+
+@dataclass(frozen=True)
+class _Member:
+    """What one child of the combiner has answered."""
+
+    probabilities: Array
+    names: list[str]
+    tags: Mapping[str, Any]
+    request_path: Mapping[str, str]
+
+    def votes(self) -> list[dict[str, Any]]:
+        """This member's vote; or, when it is a combiner itself, those of its own members."""
+        if "votes" in self.tags:
+            return list(self.tags["votes"])
+        answer = {"classes": _classes(self.probabilities, self.names), "probabilities": self.probabilities.tolist()}
+        return [{"name": next(iter(self.request_path), ""), **self._identity(), **answer}]
+
+    def _identity(self) -> Mapping[str, Any]:
+        """What a model says of itself in its one tag; nothing for components that tag in other ways."""
+        (identity,) = self.tags.values() if len(self.tags) == 1 else ({},)
+        return identity if isinstance(identity, Mapping) else {}
 
 
 class MeanCombiner:
@@ -24,39 +47,46 @@ class MeanCombiner:
     def aggregate(self, features_list: Sequence[Any], feature_names_list: Sequence[Iterable[str]]) -> Array:
         """The mean of arrays of one shape [n, classes]."""
         del feature_names_list
-        return self._mean([np.asarray(features) for features in features_list])
+        return _mean([np.asarray(features) for features in features_list])
 
     def aggregate_raw(self, msgs: Any) -> dict[str, Any]:
         """The REST form of `aggregate`, which sees the children's tags as well."""
         if not isinstance(msgs, list):
             raise SeldonNotImplementedError("only a JSON array of messages is handled here")
-        arrays = [payload(message, _EXPECTED) for message in msgs]
-        names = [message["data"].get("names", []) for message in msgs]
-        if any(other != names[0] for other in names[1:]):
-            raise _disagreement(f"the members name their classes differently: {names}")
-        mean = self._mean(arrays)
-        tags = {
-            "classes": _classes(mean, names[0]),
-            "votes": [_vote(message, array, names[0]) for message, array in zip(msgs, arrays, strict=True)],
-        }
-        path = {key: image for message in msgs for key, image in message["meta"].get("requestPath", {}).items()}
-        return reply(msgs[0], mean, names=names[0], meta={"tags": tags, "requestPath": {**path, **request_path()}})
+        members = [_member(message) for message in msgs]
+        mean = _mean([member.probabilities for member in members])
+        names = members[0].names
+        if any(member.names != names for member in members):
+            raise _disagreement(f"the members name their classes differently: {[member.names for member in members]}")
+        tags = {"classes": _classes(mean, names), "votes": [vote for member in members for vote in member.votes()]}
+        path = {node: image for member in members for node, image in member.request_path.items()}
+        return reply(msgs[0], mean, names=names, meta={"tags": tags, "requestPath": {**path, **request_path()}})
 
-    @staticmethod
-    def _mean(arrays: Sequence[Array]) -> Array:
-        shapes = {array.shape for array in arrays}
-        if len(shapes) != 1:
-            raise _disagreement(f"the members answer with different shapes: {sorted(shapes)}")
-        return np.mean(np.stack(arrays), axis=0, dtype=np.float64)
+
+def _member(message: Any) -> _Member:
+    try:
+        probabilities = payload(message, _EXPECTED)
+    except SeldonMicroserviceException as error:
+        raise _disagreement(f"a member does not answer as a classifier: {error.message}") from error
+    if probabilities.ndim != 2 or probabilities.dtype.kind not in "iuf":  # noqa: PLR2004 - rows and classes
+        raise _disagreement(f"expected {_EXPECTED} of a member; got {probabilities.dtype} {list(probabilities.shape)}")
+    columns = probabilities.shape[1]
+    names = message["data"].get("names") or [f"t:{column}" for column in range(columns)]
+    if len(names) != columns:
+        raise _disagreement(f"a member names {len(names)} classes and answers with {columns}")
+    meta = message.get("meta") or {}
+    return _Member(probabilities, list(names), meta.get("tags") or {}, meta.get("requestPath") or {})
+
+
+def _mean(arrays: Sequence[Array]) -> Array:
+    shapes = {array.shape for array in arrays}
+    if len(shapes) != 1:
+        raise _disagreement(f"the members must answer with one shape; they answer with {sorted(shapes)}")
+    return np.mean(np.stack(arrays), axis=0, dtype=np.float64)
 
 
 def _classes(probabilities: Array, names: Sequence[str]) -> list[str]:
     return [names[index] for index in probabilities.argmax(axis=1)]
-
-
-def _vote(message: Mapping[str, Any], probabilities: Array, names: Sequence[str]) -> dict[str, Any]:
-    (identity,) = message["meta"]["tags"].values()
-    return {**identity, "classes": _classes(probabilities, names), "probabilities": probabilities.tolist()}
 
 
 def _disagreement(message: str) -> SeldonMicroserviceException:

@@ -34,11 +34,23 @@ def payload(message: Any, expected: str) -> Array:
     if not isinstance(data, Mapping) or not ({"ndarray", "tensor"} & data.keys()):
         raise refuse(f'expected {{"data": {{"ndarray": …}}}} or {{"data": {{"tensor": …}}}} with {expected}')
     try:
-        if "tensor" in data:
-            return np.array(data["tensor"]["values"]).reshape(data["tensor"]["shape"])
-        return np.array(data["ndarray"])
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        values = data["tensor"]["values"] if "tensor" in data else data["ndarray"]
+        array = np.array(values)
+        array = array.reshape(data["tensor"]["shape"]) if "tensor" in data else array
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise refuse(f"expected {expected}; this is no array: {error}") from error
+    if array.dtype.kind in "iuf" and _holds_boolean(values):
+        raise refuse(f"expected {expected}; got true or false among the numbers")
+    return array
+
+
+def _holds_boolean(values: Any) -> bool:
+    """Whether true or false stands in the lists of an array, where NumPy takes them for 1 and 0."""
+    if not isinstance(values, list) or not values:
+        return False
+    if isinstance(values[0], list):
+        return any(map(_holds_boolean, values))
+    return bool in set(map(type, values))
 
 
 def reply(like: Mapping[str, Any], values: Array, *, names: Sequence[str], meta: Mapping[str, Any]) -> dict[str, Any]:

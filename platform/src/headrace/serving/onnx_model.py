@@ -11,17 +11,19 @@ import numpy as np
 import onnxruntime
 from seldon_core.user_model import SeldonNotImplementedError, SeldonResponse
 
-from headrace.serving.messages import Array, payload, refuse, reply, request_path
+from headrace.serving.input_contract import InputContract
+from headrace.serving.messages import Array, payload, reply, request_path
 
 
 class OnnxModel:
     """A Seldon component (`predict`) over an ONNX file; runs under `seldon-core-microservice` unchanged.
 
-    Input: whole numbers from 0 to 255, shape [n, …] as the network's own input says (uint8). Output: probabilities, [n, classes].
+    Input: whole numbers in the shape and type that the network itself asks for, say uint8 [n, 28, 28]. Output: probabilities,
+    float64 [n, classes].
 
     Args:
-        model_path: folder with `model.onnx`, `golden.npz` (`inputs` uint8 [k, …], `outputs` float32 [k, classes]) and
-            `model.json` (`model`, `run_id`, `classes`).
+        model_path: folder with `model.onnx`, `golden.npz` (`inputs` [k, …], `outputs` [k, classes]) and `model.json` (`model`,
+            `run_id`, `classes`).
         name: the slot's name, shown with each vote.
         version: of the registered model.
         digest: of the served files, passed on in the tags.
@@ -45,9 +47,7 @@ class OnnxModel:
         about = json.loads((self._folder / "model.json").read_text())
         self._classes: list[str] = about["classes"]
         self._tags = {"name": name, "model": about["model"], "version": version, "run_id": about["run_id"], "digest": digest}
-        self._session: onnxruntime.InferenceSession | None = None
-        self._input_name = ""
-        self._row_shape: tuple[int, ...] = ()
+        self._opened: tuple[onnxruntime.InferenceSession, InputContract] | None = None
 
     def load(self) -> None:
         """Open the network and ask it its golden batch. Called once, before the replica is ready.
@@ -58,26 +58,24 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            str(self._folder / "model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-        entry = session.get_inputs()[0]
-        self._input_name, self._row_shape = entry.name, tuple(entry.shape[1:])
-        self._session = session
+        path = str(self._folder / "model.onnx")
+        session = onnxruntime.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
+        self._opened = session, InputContract.of(session)
         self._prove()
 
     def predict(self, X: Any, names: Iterable[str], meta: Any = None) -> SeldonResponse:  # noqa: N803 - Seldon's own name
         """Probabilities [n, classes] for `X` [n, …], with the model's identity in the tags."""
         del names, meta
-        return SeldonResponse(data=self._probabilities(np.asarray(X)), tags={self._name: self._tags})
+        session, contract = self._open()
+        return SeldonResponse(data=_run(session, contract, contract.rows(np.asarray(X))), tags=self.tags())
 
     def predict_raw(self, msg: Any) -> dict[str, Any]:
         """The REST form of `predict`: malformed payloads are refused in words here, before the wrapper would fail on them."""
         if not isinstance(msg, dict):
             raise SeldonNotImplementedError("only JSON is handled here")
-        probabilities = self._probabilities(payload(msg, self._expected))
-        meta = {"tags": {self._name: self._tags}, "requestPath": request_path()}
-        return reply(msg, probabilities, names=self._classes, meta=meta)
+        session, contract = self._open()
+        probabilities = _run(session, contract, contract.rows(payload(msg, str(contract))))
+        return reply(msg, probabilities, names=self._classes, meta={"tags": self.tags(), "requestPath": request_path()})
 
     def class_names(self) -> list[str]:
         """Names of the output's columns."""
@@ -89,41 +87,32 @@ class OnnxModel:
         return np.array([1])
 
     def tags(self) -> dict[str, Any]:
-        """Which model this is."""
+        """Which model this is, under its slot's name. The same at any time, so that threads cannot mix them up."""
         return {self._name: self._tags}
 
-    @property
-    def _expected(self) -> str:
-        shape = ", ".join(["n", *(str(side) for side in self._row_shape)])
-        return f"whole numbers from 0 to 255 of shape [{shape}], n at least 1"
-
-    def _probabilities(self, rows: Array) -> Array:
-        """Check and run `rows`."""
-        if rows.dtype.kind not in "iuf" or rows.dtype == object:
-            raise refuse(f"expected {self._expected}; got values of type {rows.dtype}")
-        if rows.shape[1:] != self._row_shape or rows.ndim != len(self._row_shape) + 1 or not len(rows):
-            raise refuse(f"expected {self._expected}; got shape {list(rows.shape)}")
-        pixels = rows.astype(np.uint8, casting="unsafe") if self._in_range(rows) else None
-        if pixels is None or not np.array_equal(pixels, rows):
-            raise refuse(f"expected {self._expected}; got values that are not")
-        return self._run(pixels)
-
-    @staticmethod
-    def _in_range(rows: Array) -> bool:
-        """Whether all values lie in 0 … 255; NaN does not."""
-        return bool(rows.min() >= 0 and rows.max() <= np.iinfo(np.uint8).max)
-
-    def _run(self, pixels: Array) -> Array:
-        if self._session is None:
+    def _open(self) -> tuple[onnxruntime.InferenceSession, InputContract]:
+        if self._opened is None:
             raise RuntimeError("the model is not loaded")
-        (outputs,) = self._session.run(None, {self._input_name: pixels})
-        return np.asarray(outputs, dtype=np.float64)
+        return self._opened
 
     def _prove(self) -> None:
+        session, contract = self._open()
         with np.load(self._folder / "golden.npz") as golden:
-            difference = float(np.abs(self._run(golden["inputs"]) - golden["outputs"]).max())
-        if not difference <= self._tolerance:
+            answers, recorded = _run(session, contract, contract.rows(golden["inputs"])), golden["outputs"]
+        shape = (len(recorded), len(self._classes))
+        if answers.shape != shape or recorded.shape != shape:
+            raise RuntimeError(
+                f"{self._name}: the golden batch comes out as {answers.shape} and was recorded as {recorded.shape}; "
+                f"with {len(self._classes)} classes both must be {shape} (model files in {self._folder})"
+            )
+        difference = float(np.abs(answers - recorded).max())
+        if not difference <= self._tolerance:  # so that NaN is refused, too
             raise RuntimeError(
                 f"{self._name}: the golden batch comes out {difference:.3g} away from what was recorded at training; "
                 f"{self._tolerance:.3g} is allowed (model files in {self._folder})"
             )
+
+
+def _run(session: onnxruntime.InferenceSession, contract: InputContract, rows: Array) -> Array:
+    (outputs,) = session.run(None, {contract.name: rows})
+    return np.asarray(outputs, dtype=np.float64)
