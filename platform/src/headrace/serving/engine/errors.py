@@ -75,3 +75,10 @@ class RolloutError(EngineError):
     """A generation did not become ready; the former one still serves."""
 
     reason = "ROLLOUT_FAILED"
+
+
+class NodeReplyError(EngineError):
+    """A node answered something that is no message: the graph's own fault, not the caller's."""
+
+    status = 502
+    reason = "BAD_NODE_REPLY"

@@ -7,12 +7,14 @@ first, then its children in parallel, then the combination. A child's error is t
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
 from headrace.serving.engine.document import Deployment, Node, NodeType
-from headrace.serving.engine.errors import NodeTimeoutError, NotReadyError, RolloutError
+from headrace.serving.engine.errors import NodeTimeoutError, NotReadyError
+from headrace.serving.engine.parallel import together
 from headrace.serving.engine.pool import Pool
 from headrace.serving.engine.replica import Launch, Replica
 
@@ -20,6 +22,8 @@ _BEFORE_CHILDREN = {NodeType.MODEL: "/predict", NodeType.TRANSFORMER: "/transfor
 _AFTER_CHILDREN = {NodeType.COMBINER: "/aggregate", NodeType.OUTPUT_TRANSFORMER: "/transform-output"}
 _DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.02
+_MOST_INTERRUPTED = 2
+"""Replicas that may break under one request: a second one, in case the first was dying anyway, but not all of them in turn."""
 
 
 class NodeRefusalError(Exception):
@@ -40,22 +44,23 @@ class Generation:
 
     def __init__(self, deployment: Deployment, launch: Launch) -> None:
         self.deployment = deployment
+        """What it was made from. May be replaced by a document with an equal spec: labels and time-outs need no new processes."""
         self._session = launch.session
-        self._timeout = aiohttp.ClientTimeout(total=deployment.timeout)
         self._pools = {node.name: Pool(deployment, node, launch) for node in deployment.root.walk()}
         self._asked = 0
 
     async def start(self) -> None:
-        """Start all nodes; when one does not become ready, stop them again.
+        """Start all nodes. Whatever ends the start early, cancellation too, no process is left.
 
         Raises:
-            RolloutError: says which node, and its last words.
+            RolloutError: a node did not become ready; says which, and its last words.
         """
-        results = await asyncio.gather(*(pool.start() for pool in self._pools.values()), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if failures:
-            await self.stop()
-            raise RolloutError(str(failures[0])) from failures[0]
+        try:
+            await together(*(pool.start() for pool in self._pools.values()))
+        except BaseException:
+            for pool in self._pools.values():
+                pool.kill()
+            raise
 
     async def ask(self, message: bytes) -> bytes:
         """Send a Seldon message through the graph.
@@ -89,45 +94,34 @@ class Generation:
         if node.type in _BEFORE_CHILDREN:
             message = await self._call(node, _BEFORE_CHILDREN[node.type], message)
         if node.children:
-            replies = await _all(*(self._visit(child, message) for child in node.children))
+            replies = await together(*(self._visit(child, message) for child in node.children))
             message = b"[" + b",".join(replies) + b"]" if node.type is NodeType.COMBINER else replies[0]
         if node.type in _AFTER_CHILDREN:
             message = await self._call(node, _AFTER_CHILDREN[node.type], message)
         return message
 
     async def _call(self, node: Node, method: str, message: bytes) -> bytes:
-        """Ask a replica; when the connection to it breaks, another one. Predictions change nothing, so asking twice is safe."""
+        """Ask a replica, and others while the connection breaks. Predictions change nothing, so asking twice is safe."""
         broken: list[Replica] = []
-        for _ in range(node.replicas + 1):
+        interrupted = 0
+        while True:
             with self._pools[node.name].borrow(avoid=broken) as replica:
                 try:
                     return await self._post(replica, method, message)
                 except TimeoutError as error:
                     raise NodeTimeoutError(f"node {node.name} did not answer in {self.deployment.timeout:g} s") from error
-                except aiohttp.ClientConnectionError:
+                except aiohttp.ClientError as error:
                     replica.suspect()
                     broken.append(replica)
-        raise NotReadyError(
-            f"no replica of node {node.name} could be reached", where=self.deployment.name, remedy="Ask again soon."
-        )
+                    interrupted += not isinstance(error, aiohttp.ClientConnectorError)
+                    if interrupted == _MOST_INTERRUPTED:
+                        raise NotReadyError(f"node {node.name} broke off twice while it worked on this: {error}") from error
 
     async def _post(self, replica: Replica, method: str, message: bytes) -> bytes:
         headers = {"Content-Type": "application/json"}
-        url = replica.address + method
-        async with self._session.post(url, data=message, headers=headers, timeout=self._timeout) as reply:
+        timeout = aiohttp.ClientTimeout(total=self.deployment.timeout)
+        async with self._session.post(replica.address + method, data=message, headers=headers, timeout=timeout) as reply:
             body = await reply.read()
-            if reply.status >= 400:  # noqa: PLR2004 - HTTP's own boundary
+            if reply.status >= HTTPStatus.BAD_REQUEST:
                 raise NodeRefusalError(reply.status, body)
             return body
-
-
-async def _all(*calls: Any) -> list[bytes]:
-    """The results of all calls, in parallel; the first failure ends the others, so that no replica works for nobody."""
-    if len(calls) == 1:
-        return [await calls[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except* Exception as group_error:
-        raise group_error.exceptions[0] from None
-    return [task.result() for task in tasks]

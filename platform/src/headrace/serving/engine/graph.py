@@ -11,7 +11,7 @@ from headrace.serving.engine.document import Deployment
 from headrace.serving.engine.errors import NotReadyError, RolloutError
 from headrace.serving.engine.generation import Generation
 from headrace.serving.engine.replica import Launch
-from headrace.serving.engine.state import DocumentStore
+from headrace.serving.engine.state import DocumentStore, Kept
 
 log = logging.getLogger(__name__)
 
@@ -25,44 +25,33 @@ class GraphState(StrEnum):
 
 
 class Graph:
-    """A graph under a name. The newest desire wins; what is live goes on until its successor is ready."""
+    """A graph under a name. The newest desire wins; what is live goes on until its successor is ready.
 
-    def __init__(self, launch: Launch, store: DocumentStore) -> None:
+    Args:
+        desired: what is to serve; kept in the store before anything is done about it.
+        live: what served before the engine's own restart, if anything: it is brought back first, to have something to fall
+            back on.
+    """
+
+    def __init__(self, desired: Deployment, launch: Launch, store: DocumentStore, live: Deployment | None = None) -> None:
+        self.desired = desired
         self._launch, self._store = launch, store
+        self._last_live = live
         self._live: Generation | None = None
-        self._desired: Deployment | None = None
-        self._state = GraphState.CREATING
-        self._description = ""
+        self._state, self._description = GraphState.CREATING, ""
         self._rollout: asyncio.Task[None] | None = None
-        self._draining: set[asyncio.Task[None]] = set()
-
-    @property
-    def desired(self) -> Deployment | None:
-        """What was applied last."""
-        return self._desired
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._save()
+        self._begin(desired)
 
     def apply(self, deployment: Deployment) -> None:
         """Begin to make the document live; applying what is desired already changes nothing, unless it failed."""
-        former, self._desired = self._desired, deployment
-        if former and former.digest == deployment.digest and self._state is not GraphState.FAILED:
-            self._save()
-            return
-        if self._rollout:
-            self._rollout.cancel()
-        if self._live and self._live.deployment.digest == deployment.digest:
-            self._state, self._description = GraphState.AVAILABLE, ""
-        else:
-            self._state, self._description = GraphState.CREATING, "starting the nodes"
-            self._rollout = asyncio.create_task(self._roll(deployment, after=self._rollout))
+        former, self.desired = self.desired, deployment
         self._save()
-
-    async def restore(self, live: Deployment | None, desired: Deployment) -> None:
-        """After the engine's own restart: first what was live, so that there is something to fall back on, then the desired."""
-        if live is not None and live.digest != desired.digest:
-            self.apply(live)
-            if self._rollout:
-                await asyncio.wait({self._rollout})
-        self.apply(desired)
+        if former.digest == deployment.digest and self._state is not GraphState.FAILED:
+            self._relabel()
+        else:
+            self._begin(deployment)
 
     async def ask(self, message: bytes) -> bytes:
         """Send a message through the live generation (see `Generation.ask`).
@@ -71,7 +60,7 @@ class Graph:
             NotReadyError: nothing is live yet.
         """
         if self._live is None:
-            raise NotReadyError("the graph is not ready", remedy=self._description)
+            raise NotReadyError("the graph is not ready", where="/".join(self.desired.key), remedy=self._description)
         return await self._live.ask(message)
 
     async def stop(self) -> None:
@@ -81,10 +70,9 @@ class Graph:
             await asyncio.wait({self._rollout})
         if self._live:
             live, self._live = self._live, None
-            await live.drain()
-            await live.stop()
-        if self._draining:
-            await asyncio.wait(self._draining)
+            await _retire(live)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
 
     def status(self) -> dict[str, Any]:
         """The document's status. `digest` is the live spec's, `desiredDigest` the desired one's."""
@@ -92,35 +80,68 @@ class Graph:
             "state": self._state.value,
             "description": self._description,
             "digest": self._live.deployment.digest if self._live else None,
-            "desiredDigest": self._desired.digest if self._desired else None,
+            "desiredDigest": self.desired.digest,
             "replicas": self._live.describe() if self._live else [],
         }
 
+    def _begin(self, deployment: Deployment) -> None:
+        if self._rollout:
+            self._rollout.cancel()
+        if self._live and self._live.deployment.digest == deployment.digest:
+            self._state, self._description = GraphState.AVAILABLE, ""
+            self._relabel()
+        else:
+            self._state, self._description = GraphState.CREATING, "starting the nodes"
+            self._rollout = asyncio.create_task(self._roll(deployment, after=self._rollout))
+
     async def _roll(self, deployment: Deployment, after: asyncio.Task[None] | None) -> None:
+        """Make a document live, or say why it is not. Never raises, but for its own cancellation."""
         if after:
             await asyncio.wait({after})
-        generation = Generation(deployment, self._launch)
         try:
-            await generation.start()
-        except asyncio.CancelledError:
-            await generation.stop()
-            raise
+            await self._bring_back_last_live(deployment)
+            await self._replace_live(deployment)
         except RolloutError as error:
-            self._state, self._description = GraphState.FAILED, str(error)
-            log.warning("%s/%s: %s", deployment.namespace, deployment.name, error)
+            self._fail(str(error))
+        except Exception as error:  # an engine that ends here would end every other graph
+            log.exception("%s/%s", *deployment.key)
+            self._fail(f"the engine could not start it: {error!r}")
+        else:
+            self._state, self._description = GraphState.AVAILABLE, ""
+
+    async def _bring_back_last_live(self, deployment: Deployment) -> None:
+        """After the engine's own restart, start what served before, unless that is what is to start anyway."""
+        last = self._last_live
+        if self._live or last is None or last.digest == deployment.digest:
             return
+        try:
+            await self._replace_live(last)
+        except RolloutError as error:
+            log.warning("%s/%s: what served before does not start any more: %s", *last.key, error)
+
+    async def _replace_live(self, deployment: Deployment) -> None:
+        generation = Generation(deployment, self._launch)
+        await generation.start()
         former, self._live = self._live, generation
-        self._state, self._description = GraphState.AVAILABLE, ""
+        self._last_live = deployment
+        self._relabel()
         self._save()
         if former:
-            task = asyncio.create_task(_retire(former))
-            self._draining.add(task)
-            task.add_done_callback(self._draining.discard)
+            retiring = asyncio.create_task(_retire(former))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+
+    def _relabel(self) -> None:
+        """Let what is live follow the desired document's metadata, where their specs are equal."""
+        if self._live and self._live.deployment.digest == self.desired.digest:
+            self._live.deployment = self._last_live = self.desired
+
+    def _fail(self, why: str) -> None:
+        self._state, self._description = GraphState.FAILED, why
+        log.warning("%s/%s: %s", *self.desired.key, why)
 
     def _save(self) -> None:
-        if self._desired:
-            live = self._live.deployment.source if self._live else None
-            self._store.save(*self._desired.key, desired=self._desired.source, live=live)
+        self._store.save(Kept(desired=self.desired, live=self._last_live))
 
 
 async def _retire(generation: Generation) -> None:

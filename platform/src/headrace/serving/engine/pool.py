@@ -10,10 +10,13 @@ from typing import Any
 
 from headrace.serving.engine.document import Deployment, Node
 from headrace.serving.engine.errors import NotReadyError, RolloutError
+from headrace.serving.engine.parallel import together
 from headrace.serving.engine.replica import Launch, Replica, ReplicaState
 
 _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 15.0
+_STEADY_SECONDS = 30.0
+"""A replica that lasts this long is no part of a crash loop."""
 log = logging.getLogger(__name__)
 
 
@@ -33,14 +36,7 @@ class Pool:
         Raises:
             RolloutError: one did not become ready; carries its last words.
         """
-        await asyncio.gather(*(replica.start() for replica in self._replicas))
-        for replica in self._replicas:
-            if replica.state is not ReplicaState.READY:
-                raise RolloutError(
-                    f"replica {replica.index} of node {self.node.name} did not become ready; its last words:\n"
-                    f"{replica.last_words()}",
-                    where=str(replica.log),
-                )
+        await together(*(_started(replica) for replica in self._replicas))
         self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self._replicas))]
 
     @contextmanager
@@ -62,16 +58,16 @@ class Pool:
         finally:
             replica.in_flight -= 1
 
-    @property
-    def idle(self) -> bool:
-        """Whether no request is in flight."""
-        return not any(replica.in_flight for replica in self._replicas)
-
     async def stop(self) -> None:
-        """End every replica, and their supervision."""
-        for supervisor in self._supervisors:
-            supervisor.cancel()
+        """End every replica gently, and their supervision."""
+        self._leave_alone()
         await asyncio.gather(*(replica.stop() for replica in self._replicas))
+
+    def kill(self) -> None:
+        """End every replica at once, and their supervision."""
+        self._leave_alone()
+        for replica in self._replicas:
+            replica.kill()
 
     def describe(self) -> list[dict[str, Any]]:
         """Every replica, for the document's status."""
@@ -80,17 +76,30 @@ class Pool:
     def _new(self, index: int) -> Replica:
         return Replica(self._deployment, self.node, index, self._launch)
 
+    def _leave_alone(self) -> None:
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+
     async def _supervise(self, index: int) -> None:
-        """Replace the replica whenever it ends, with growing pauses while its successors do not become ready."""
-        backoff = _FIRST_BACKOFF_SECONDS
+        """Replace the replica whenever it ends: the first time at once, then with growing pauses until one lasts."""
+        clock, pause = asyncio.get_running_loop().time, 0.0
         while True:
+            began = clock()
             await self._replicas[index].wait_ended()
-            log.warning("replica %d of %s ended; starting it again", index, self.node.name)
+            if clock() - began >= _STEADY_SECONDS:
+                pause = 0.0
+            log.warning("replica %d of %s ended; starting it again in %g s", index, self.node.name, pause)
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, _FIRST_BACKOFF_SECONDS), _LAST_BACKOFF_SECONDS)
             self._restarts[index] += 1
-            self._replicas[index] = successor = self._new(index)
-            await successor.start()
-            if successor.state is ReplicaState.READY:
-                backoff = _FIRST_BACKOFF_SECONDS
-                continue
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _LAST_BACKOFF_SECONDS)
+            self._replicas[index] = self._new(index)
+            await self._replicas[index].start()
+
+
+async def _started(replica: Replica) -> None:
+    await replica.start()
+    if replica.state is not ReplicaState.READY:
+        raise RolloutError(
+            f"replica {replica.index} of node {replica.node.name} did not become ready; its last words:\n{replica.last_words()}",
+            where=str(replica.log),
+        )

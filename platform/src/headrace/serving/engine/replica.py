@@ -54,6 +54,8 @@ class Replica:
         self.port = 0
         self._deployment, self._launch = deployment, launch
         self._process: asyncio.subprocess.Process | None = None
+        self._failure = ""
+        self._first_word = 0
         folder = launch.log_folder / deployment.namespace / deployment.name
         self.log = folder / f"{node.name}-{index}.log"
 
@@ -68,29 +70,24 @@ class Replica:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Start the process and return once it is ready, or has ended, or its time is up (`state` tells)."""
-        self.port, metrics_port = _free_ports(2)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "headrace.serving.node",
-                env=self._environment(metrics_port),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        ready = asyncio.create_task(self._probe())
-        ended = asyncio.create_task(self._process.wait())
-        await asyncio.wait({ready, ended}, timeout=self._launch.ready_within, return_when=asyncio.FIRST_COMPLETED)
-        for task in (ready, ended):
-            task.cancel()
-        if self._process.returncode is None and ready.done() and not ready.cancelled():
+        """Start the process and return once it is ready, or has ended, or its time is up (`state` tells).
+
+        Whatever ends the start early, no process is left.
+        """
+        try:
+            await self._spawn()
+            ready = await self._ready_in_time()
+        except OSError as error:
+            self._failure = f"the process could not be started: {error}"
+            ready = False
+        except BaseException:
+            self.kill()
+            raise
+        if ready:
             self._become(ReplicaState.READY)
         else:
-            await self.kill()
+            self._sweep()
+            await self.wait_ended()
 
     async def wait_ended(self) -> None:
         """Return when the main process has ended, however; what is left of its tree is ended too."""
@@ -105,18 +102,17 @@ class Replica:
         self._become(ReplicaState.STOPPED)
         if self._process is None or self._process.returncode is not None:
             return
-        self._process.terminate()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            self._process.terminate()
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            self._sweep()
-            await self._process.wait()
         self._sweep()
+        await self._process.wait()
 
-    async def kill(self) -> None:
-        """End the whole process tree at once."""
+    def kill(self) -> None:
+        """End the whole process tree at once, without a word. It is not waited for."""
+        self._become(ReplicaState.STOPPED)
         self._sweep()
-        await self.wait_ended()
 
     def suspect(self) -> None:
         """A connection to it broke: it is not asked again until it is known to live."""
@@ -124,9 +120,11 @@ class Replica:
             self._become(ReplicaState.DEAD)
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Why it could not be started, or the end of what it has logged."""
+        if self._failure:
+            return self._failure
         with contextlib.suppress(FileNotFoundError), self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            log.seek(max(self._first_word, self.log.stat().st_size - _TAIL_BYTES))
             return log.read().decode(errors="replace").strip()
         return ""
 
@@ -146,22 +144,52 @@ class Replica:
         if self.state is not state:
             self.state, self.since = state, datetime.now(UTC)
 
+    async def _spawn(self) -> None:
+        self.port, metrics_port = _free_ports(2)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._first_word = output.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "headrace.serving.node",
+                env=self._environment(metrics_port),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def _ready_in_time(self) -> bool:
+        assert self._process is not None  # noqa: S101 - it was spawned just before
+        ready = asyncio.create_task(self._probe())
+        ended = asyncio.create_task(self._process.wait())
+        try:
+            done, _ = await asyncio.wait({ready, ended}, timeout=self._launch.ready_within, return_when=asyncio.FIRST_COMPLETED)
+            return done == {ready} and ready.exception() is None
+        finally:
+            ready.cancel()
+            ended.cancel()
+
     async def _probe(self) -> None:
         """Return once the node says over HTTP that it is healthy; a TCP connection alone proves nothing."""
         while True:
-            try:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with self._launch.session.get(f"{self.address}/health/status") as reply:
                     if reply.status == HTTPStatus.OK:
                         return
-            except aiohttp.ClientError:
-                pass
             await asyncio.sleep(_PROBE_SECONDS)
 
     def _environment(self, metrics_port: int) -> dict[str, str]:
-        """The container's environment as Seldon's operator sets it, and what ties the process to this engine."""
+        """The container's environment as Seldon's operator sets it, and what ties the process to this engine.
+
+        The wrapper's gRPC and debug servers would bind every interface, so they stay off.
+        """
         return {
             **os.environ,
             **self.node.environment,
+            "GRPC_WORKERS": "0",
+            "SELDON_DEBUG": "0",
             "PREDICTIVE_UNIT_ID": self.node.name,
             "PREDICTIVE_UNIT_IMAGE": self.node.image,
             "PREDICTIVE_UNIT_PARAMETERS": self.node.parameters,
