@@ -53,7 +53,8 @@ def run(
     RunRequest.parse(spec, {**RunRequest.defaults(spec).model_dump(), **parameters})
     console = Console()
     started = platform.orchestrator.trigger(spec.name, parameters)
-    console.print(f"{spec.name}: run [bold]{started.run_id}[/] at {platform.settings.airflow()}/dags/{spec.name}")
+    address = f"{platform.settings.airflow()}/dags/{spec.name}/runs/{started.run_id}"
+    console.print(f"{spec.name}: run [bold]{started.run_id}[/] at {address}", soft_wrap=True)
     if wait:
         follow(platform, spec, started.run_id, console)
 
@@ -97,7 +98,7 @@ class _RunDisplay:
         )
         self._console = console
         self._rows: dict[str, TaskID] = {}
-        self._printed: dict[str, str] = {}
+        self._printed: dict[str, tuple[str, int]] = {}
 
     def show(self, snapshot: Snapshot) -> None:
         for task in snapshot.tasks:
@@ -124,17 +125,12 @@ class _RunDisplay:
             self.progress.stop_task(row)
 
     def _print(self, task: TaskState, progress: TrainingProgress | None) -> None:
-        epoch = f" epoch {progress.epoch}/{progress.epochs} {_detail(progress)}" if progress and progress.epoch else ""
-        line = f"{task.task_id}: {task.state}"
-        if self._printed.get(task.task_id, "").split(" epoch ")[0] == line and not _new_epoch(self._printed[task.task_id], epoch):
-            return
-        if task.state != "waiting":
-            self._console.print(line + epoch, highlight=False)
-        self._printed[task.task_id] = line + epoch
-
-
-def _new_epoch(printed: str, epoch: str) -> bool:
-    return bool(epoch) and epoch.split()[1] not in printed.split()
+        """A line whenever the task's state or its epoch changes."""
+        seen = (task.state, progress.epoch if progress else 0)
+        if task.state != "waiting" and self._printed.get(task.task_id) != seen:
+            detail = f" · {_detail(progress)}" if progress and progress.epoch else ""
+            self._console.print(f"{task.task_id}: {task.state}{detail}", highlight=False, soft_wrap=True)
+            self._printed[task.task_id] = seen
 
 
 def _detail(progress: TrainingProgress | None) -> str:

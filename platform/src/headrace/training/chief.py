@@ -68,9 +68,10 @@ class Chief:
         )
 
     def epoch_ended(self, *, history: History, state: Callable[[], Arrays]) -> None:
-        """Put the checkpoint, log the metrics."""
+        """Put the checkpoint, log the metrics, and say that the next epoch (if any) begins."""
         self._checkpoints.save(epoch=len(history), history=history, arrays=state())
         self._run.log_epochs(history)
+        self.stepped(step=0, steps=1, images_per_second=history[-1]["images_per_second"], history=history)
 
     def trained(self, *, history: History, weights: Arrays) -> None:
         """Export, evaluate on test, log models and pictures, put the result."""

@@ -24,8 +24,8 @@ class ProgressReporter:
     def report(
         self, *, epoch: int, epochs: int, step: int, steps: int, images_per_second: float, metrics: Mapping[str, float]
     ) -> None:
-        """Say where training stands, unless that was said less than a second ago; an epoch's end is always said."""
-        if step < steps and self._now() - self._last < EVERY:
+        """Say where training stands, unless that was said less than a second ago; an epoch's start and end are always said."""
+        if 0 < step < steps and self._now() - self._last < EVERY:
             return
         self._last = self._now()
         progress = TrainingProgress(
