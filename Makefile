@@ -54,6 +54,7 @@ lock: $(UV) ## Renew the locks from the *.in files.
 	$(UV) pip compile -q --python $(PYTHON) docker/serving/requirements.in -o docker/serving/requirements.txt --no-annotate --no-header
 
 clean: down ## Stop the stack and remove everything generated, state included.
+	@if [ -L .headrace/postgres ]; then rm -rf "$$(readlink -f .headrace/postgres)"; fi
 	rm -rf .headrace .venv .venv-serving .tools
 
 .venv/.installed: requirements.txt pyproject.toml | $(UV)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from mlflow.tracking import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
 from headrace.bootstrap import AIRFLOW_USER, Platform
@@ -50,14 +51,14 @@ def airflow_grid(page: Page, platform: Platform) -> None:
 
 
 def mlflow_pages(page: Page, platform: Platform) -> None:
-    """The registered model with its aliases, and one run with its curves."""
+    """The registered model with its aliases, and the experiment's runs."""
     url = platform.settings.tracking()
     page.goto(f"{url}/#/models/{MODEL}")
     page.get_by_text("slot-1").first.wait_for()
-    page.add_style_tag(content="[class*=assistant] { display: none !important }")
+    page.locator("[data-component-id='mlflow.assistant.chat_panel.close']").click()
     _picture(page, "mlflow-model")
-    page.goto(f"{url}/#/experiments")
-    page.get_by_text(PIPELINE).first.click()
+    experiment = MlflowClient(tracking_uri=url).get_experiment_by_name(PIPELINE)
+    page.goto(f"{url}/#/experiments/{experiment.experiment_id}/runs")
     page.get_by_text("cnn_batch_norm").first.wait_for()
     _picture(page, "mlflow-runs")
 

@@ -6,6 +6,7 @@ import pytest
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import UnhosedConfigParser
 
+from golden import assert_golden
 from headrace.errors import StackError
 from headrace.stack.part import Part
 from headrace.stack.supervisord_config import Layout, render
@@ -33,11 +34,8 @@ def rendered(*parts, as_root=False, home=HOME):
     return render(parts or PARTS, layout=Layout(home), stack="0123456789abcdef", as_root=as_root)
 
 
-def test_the_whole_file_is_as_reviewed(request):
-    text = rendered(as_root=True)
-    if request.config.getoption("--regenerate-golden", default=False):
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text()
+def test_the_whole_file_is_as_reviewed():
+    assert_golden(GOLDEN, rendered(as_root=True))
 
 
 def test_only_root_drops_to_another_user():

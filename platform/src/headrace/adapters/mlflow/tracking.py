@@ -12,6 +12,8 @@ KEY_TAG = "headrace.key"
 FAILURE_TAG = "headrace.failure"
 _NOTE_TAG = "mlflow.note.content"
 _TAG_LIMIT = 5000
+_TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's UI open the experiment at its training runs, not at the traces of a language model."""
 
 
 class MlflowTracking:
@@ -52,7 +54,7 @@ class MlflowTracking:
         if found:
             return str(found.experiment_id)
         try:
-            return str(self._client.create_experiment(name))
+            return str(self._client.create_experiment(name, tags=_TRAINING_EXPERIMENT))
         except Exception:
             # Another job may have created it between the two calls; if not, the first reason stands.
             found = self._client.get_experiment_by_name(name)
