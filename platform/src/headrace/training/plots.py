@@ -13,8 +13,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 TRAINING, VALIDATION, INK = "#8aa4b8", "#d1495b", "#22313f"
-SHOWN_FROM = 0.005
-"""Smaller shares would be written as 0 %."""
 WHITE_FROM = 0.4
 """From here on a cell is so dark that dark figures cannot be read on it."""
 
@@ -60,7 +58,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str], *, ti
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(share):
-        if value >= SHOWN_FROM:
+        if round(100 * value):
             color = "white" if value > WHITE_FROM else INK
             axes.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=9, color=color)
     axes.set_title(title, color=INK, weight="bold", pad=12)
