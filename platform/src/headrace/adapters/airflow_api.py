@@ -34,12 +34,12 @@ class AirflowApi:
         self._wait_until_parsed(pipeline)
         body = {"logical_date": None, "conf": dict(parameters)}
         run = self._call("POST", f"/dags/{pipeline}/dagRuns", what=f"pipeline {pipeline}", json=body)
-        return RunState(run_id=run["dag_run_id"], state=run["state"])
+        return _run(run)
 
     def run(self, pipeline: str, run_id: str) -> RunState:
         """See the port."""
         run = self._call("GET", f"/dags/{pipeline}/dagRuns/{run_id}", what=f"run {run_id} of {pipeline}")
-        return RunState(run_id=run["dag_run_id"], state=run["state"])
+        return _run(run)
 
     def tasks(self, pipeline: str, run_id: str) -> Sequence[TaskState]:
         """See the port."""
@@ -125,6 +125,10 @@ def _lines(entry: Any) -> list[str]:
         return [str(entry)]
     errors = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
     return [entry["event"], *(line for error in reversed(errors) for line in error.splitlines())]
+
+
+def _run(run: Mapping[str, Any]) -> RunState:
+    return RunState(run_id=run["dag_run_id"], state=run["state"], triggered=_time(run["queued_at"]))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -15,10 +15,12 @@ class RunState:
     Attributes:
         run_id: the orchestrator's.
         state: `queued`, `running`, `success` or `failed`.
+        triggered: when it was asked for, aware.
     """
 
     run_id: str
     state: str
+    triggered: datetime | None = None
 
     @property
     def ended(self) -> bool:
