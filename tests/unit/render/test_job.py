@@ -1,8 +1,11 @@
 """A training job as Kubernetes objects, compared whole."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import kubernetes.client
 import pytest
 import yaml
 
@@ -67,3 +70,12 @@ def test_a_name_is_a_label_whatever_the_job_is_called():
 @pytest.mark.parametrize(("quantity", "expected"), [("1", 1), ("2.5", 2), ("1500m", 1), ("250m", 1), ("4000m", 4)])
 def test_cores_of_a_quantity(quantity, expected):
     assert cores(quantity) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kubernetes_own_models_know_every_field(workers):
+    service, job = render_job(_job(workers=workers), TARGET, environment={"MLFLOW_RUN_ID": "1"})
+    api = kubernetes.client.ApiClient()
+    for manifest, model in ((service, "V1Service"), (job, "V1Job")):
+        read = api.deserialize(SimpleNamespace(data=json.dumps(manifest)), model)
+        assert api.sanitize_for_serialization(read) == manifest
