@@ -115,7 +115,8 @@ def load_pipeline(path: Path) -> PipelineSpec:
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
-        raise NotFoundError("the pipeline's spec does not exist", where=str(path)) from error
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
+        raise NotFoundError("the pipeline's spec does not exist", where=str(path), remedy=f"Here are: {known}.") from error
     except yaml.YAMLError as error:
         raise InvalidSpecError("the pipeline's spec is not YAML", where=str(path), remedy=str(error)) from error
     if not isinstance(content, dict):
