@@ -23,6 +23,7 @@ class Engine:
 
     folder: Path
     port: int
+    options: tuple[str, ...] = ()
     process: subprocess.Popen | None = None
 
     @property
@@ -31,7 +32,7 @@ class Engine:
 
     def start(self):
         command = [SERVING_PYTHON, "-m", "headrace.serving.engine", "--port", str(self.port), "--body-limit-mib", "1"]
-        command += ["--state", str(self.folder / "state"), "--log-dir", str(self.folder / "logs")]
+        command += ["--state", str(self.folder / "state"), "--log-dir", str(self.folder / "logs"), *self.options]
         with (self.folder / "engine.log").open("a") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
         wait_for(self._answers, 30, "the engine answers")
@@ -73,12 +74,12 @@ class Engine:
 
 
 @contextmanager
-def running_engine(folder):
+def running_engine(folder, *options):
     """An engine on a free port with its state below `folder`, ended whatever happens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    engine = Engine(folder=folder, port=port)
+    engine = Engine(folder=folder, port=port, options=options)
     try:
         engine.start()
         yield engine

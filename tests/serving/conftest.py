@@ -12,6 +12,8 @@ from headrace.render.seldon import ServingTarget, render_deployment
 from headrace.specs.serving import EnsembleSpec, SlotMember
 
 CLASSES = ["shirt", "shoe", "bag"]
+ROW = [[0] * 28] * 28
+"""An empty image."""
 
 
 def write_model(folder, seed, *, golden_error=0.0):
@@ -73,3 +75,12 @@ def graph(tmp_path_factory):
         return render_deployment(spec, members, ServingTarget(namespace=SPACE)), [models[seed] for seed in seeds]
 
     return make
+
+
+@pytest.fixture
+def live(engine, graph):
+    """A graph of two models that serves, and what its models compute."""
+    document, models = graph("live")
+    engine.put(document).raise_for_status()
+    assert engine.settled("live")["state"] == "Available"
+    return models

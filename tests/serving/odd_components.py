@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +51,27 @@ class Poisonable(Answer):
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(10)
         return super().predict_raw(msg)
+
+
+class Moody(Answer):
+    """A model whose first process to be asked fails from then on; with the file's name ending in `.all`, every one does."""
+
+    def __init__(self, message, broken):
+        super().__init__(message)
+        self._broken = Path(broken)
+
+    def predict_raw(self, msg):
+        if self._broken.with_suffix(".all").exists() or self._is_broken():
+            raise RuntimeError("out of sorts")
+        return super().predict_raw(msg)
+
+    def _is_broken(self):
+        try:
+            with self._broken.open("x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            pass
+        return self._broken.read_text() == str(os.getpid())
 
 
 class Blank:

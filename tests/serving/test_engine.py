@@ -8,19 +8,10 @@ import numpy as np
 import psutil
 import pytest
 
-from serving.conftest import CLASSES, images
+from serving.conftest import CLASSES, ROW, images
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def live(engine, graph):
-    """A graph of two models that serves, and what its models compute."""
-    document, models = graph("live")
-    engine.put(document).raise_for_status()
-    assert engine.settled("live")["state"] == "Available"
-    return models
 
 
 def test_the_aggregate_is_the_mean_and_every_vote_is_named(engine, live):
@@ -50,104 +41,6 @@ def test_a_tensor_is_answered_with_a_tensor_and_ids_are_made(engine, live):
     expected = np.mean([model(pixels) for model in live], axis=0)
     np.testing.assert_allclose(np.reshape(tensor["values"], (2, 3)), expected, atol=1e-6)
     assert first.json()["meta"]["puid"] != second.json()["meta"]["puid"]
-
-
-ROW = [[0] * 28] * 28
-BAD_MESSAGES = {
-    "wrong shape": {"data": {"ndarray": [[1, 2, 3]]}},
-    "a single image without a batch": {"data": {"ndarray": ROW}},
-    "no rows": {"data": {"ndarray": []}},
-    "fractions": {"data": {"ndarray": [[[0.5] * 28] * 28]}},
-    "over 255": {"data": {"ndarray": [[[256] * 28] * 28]}},
-    "negative": {"data": {"ndarray": [[[-1] * 28] * 28]}},
-    "strings": {"data": {"ndarray": [[["0"] * 28] * 28]}},
-    "nulls": {"data": {"ndarray": [[[None] * 28] * 28]}},
-    "booleans": {"data": {"ndarray": [[[True] * 28] * 28]}},
-    "one boolean among numbers": {"data": {"ndarray": [[[0] * 27 + [True]] * 28]}},
-    "numbers past any integer": {"data": {"ndarray": [[[10**30] * 28] * 28]}},
-    "lists without end": {"data": {"ndarray": [[0] for _ in range(3)] + [[[[[[0]]]]]]}},
-    "ragged rows": {"data": {"ndarray": [[[0] * 28] * 27 + [[0] * 27]]}},
-    "objects": {"data": {"ndarray": [{"a": 1}]}},
-    "no data": {"meta": {}},
-    "data of another kind": {"data": [1, 2]},
-    "text instead of data": {"strData": "shoe"},
-    "a tensor whose shape lies": {"data": {"tensor": {"shape": [1, 28, 28], "values": [0, 1]}}},
-    "a tensor without values": {"data": {"tensor": {"shape": [1, 28, 28]}}},
-    "a tensor that is null": {"data": {"tensor": None}},
-    "a tensor with a shape in words": {"data": {"tensor": {"shape": "1x28x28", "values": [0] * 784}}},
-    "a tensor with one boolean": {"data": {"tensor": {"shape": [1, 28, 28], "values": [0] * 783 + [False]}}},
-}
-
-
-@pytest.mark.parametrize("message", BAD_MESSAGES.values(), ids=BAD_MESSAGES)
-def test_a_bad_message_is_refused_in_words_and_hurts_nobody(engine, live, message):
-    before = {replica["pid"] for replica in engine.status("live")["replicas"]}
-    reply = engine.ask("live", message)
-    assert reply.status_code == 400
-    assert "expected" in reply.json()["status"]["info"]
-    assert engine.ask("live", {"data": {"ndarray": [ROW]}}).status_code == 200
-    assert {replica["pid"] for replica in engine.status("live")["replicas"]} == before
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "says"),
-    [
-        (b"", 400, "not JSON"),
-        (b"{", 400, "not JSON"),
-        (b"[1]", 400, "not a JSON object"),
-        (b'{"data": {"ndarray": [[[NaN]]]}}', 400, "not JSON"),
-        (b'{"data": {"ndarray": ' + b" " * 2**20 + b"[]}}", 413, "over the limit"),
-    ],
-)
-def test_a_body_that_is_no_message_is_refused(engine, live, body, status, says):
-    reply = httpx.post(engine.predictions("live"), content=body, trust_env=False)
-    assert reply.status_code == status
-    assert says in reply.json()["status"]["info"]
-    assert reply.json()["status"]["status"] == "FAILURE"
-
-
-@pytest.mark.parametrize("meta", [{"puid": "a\r\nSet-Cookie: b"}, {"puid": {"a": 1}}, {"puid": "é"}, {"puid": "x" * 129}, "text"])
-def test_an_id_that_cannot_stand_in_a_header_is_refused(engine, live, meta):
-    reply = engine.ask("live", {"data": {"ndarray": [ROW]}, "meta": meta})
-    assert reply.status_code == 400
-    assert reply.json()["status"]["reason"] == "BAD_REQUEST"
-
-
-def test_an_id_may_come_in_the_header(engine, live):
-    reply = engine.ask("live", {"data": {"ndarray": [ROW]}}, headers={"Seldon-Puid": "from-the-header"})
-    assert reply.json()["meta"]["puid"] == reply.headers["Seldon-Puid"] == "from-the-header"
-
-
-def test_a_body_far_over_the_limit_is_refused_and_the_engine_lives(engine, live):
-    reply = httpx.post(engine.predictions("live"), content=b" " * 2**24, trust_env=False, timeout=30)
-    assert reply.status_code == 413
-    assert "limit of 1048576 bytes" in reply.json()["status"]["info"]
-
-
-@pytest.mark.parametrize("path", ["/seldon/test/live/api/v1.0/feedback", "/nowhere"])
-def test_paths_that_are_not_there_are_answered_in_the_caller_s_format(engine, path):
-    reply = httpx.post(engine.url + path, json={}, trust_env=False)
-    assert reply.status_code == 404
-    assert "lists the endpoints" in reply.text
-
-
-def test_a_document_under_a_path_that_leaves_the_state_folder_is_refused(engine, graph):
-    document, _ = graph("escaped")
-    del document["metadata"]["namespace"], document["metadata"]["name"]
-    reply = httpx.put(engine.resource("..%2F..%2Fescaped"), json=document, trust_env=False)
-    assert reply.status_code == 422
-    assert "cannot be a name" in reply.json()["detail"]
-    assert not list(engine.folder.parent.rglob("escaped.json"))
-
-
-def test_an_unknown_graph_and_a_bad_document_are_refused(engine, graph):
-    assert engine.ask("absent", {"data": {"ndarray": [ROW]}}).status_code == 404
-    assert httpx.get(engine.resource("absent"), trust_env=False).status_code == 404
-    document, _ = graph("refused")
-    document["spec"]["predictors"][0]["graph"]["type"] = "ROUTER"
-    reply = engine.put(document)
-    assert reply.status_code == 422
-    assert "ROUTER" in reply.json()["detail"]
 
 
 class Load:
@@ -200,6 +93,34 @@ def test_one_replica_of_every_node_killed_under_load_loses_no_request(engine, li
     assert load.failures == []
     after = {(each["node"], each["replica"]): each["pid"] for each in engine.status("live")["replicas"]}
     assert all((after[key] == pid) == (key[1] == 1) for key, pid in before.items())
+
+
+def test_any_process_below_a_replica_may_be_killed_and_no_request_is_lost(engine, live):
+    before = {(each["node"], each["replica"]): each["restarts"] for each in engine.status("live")["replicas"]}
+    with Load(engine, "live") as load:
+        for position in range(4):
+            for node in ("combiner", "slot-1"):
+                replica = wait_for(lambda node=node: ready(engine, node), 30, "the former one is back")
+                below_replica(replica)[position].kill()
+        wait_for(lambda: ready(engine, "combiner") and ready(engine, "slot-1"), 30, "all are back")
+        answered = load.answered
+        wait_for(lambda: load.answered > answered + 50, 30, "load flows on")
+    assert load.failures == []
+    after = {(each["node"], each["replica"]): each["restarts"] for each in engine.status("live")["replicas"]}
+    assert after == {**before, ("combiner", 0): before["combiner", 0] + 4, ("slot-1", 0): before["slot-1", 0] + 4}
+
+
+def ready(engine, node):
+    """The node's first replica, once it can be asked."""
+    replica = next(each for each in engine.status("live")["replicas"] if (each["node"], each["replica"]) == (node, 0))
+    return replica if replica["state"] == "ready" else None
+
+
+def below_replica(replica):
+    """The processes below a replica's main one: the wrapper's manager, metrics server and workers."""
+    main = psutil.Process(replica["pid"])
+    wait_for(lambda: len(main.children(recursive=True)) == 4, 30, "all of the replica's processes run")
+    return main.children(recursive=True)
 
 
 def test_a_new_document_rolls_without_a_failed_request(engine, live, graph):

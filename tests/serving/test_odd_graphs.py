@@ -1,6 +1,7 @@
 """What the engine and the combiner make of nodes that are slow, mortal, wrong, or nested."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -102,6 +103,7 @@ def test_the_newest_desire_wins(engine, run):
 def test_a_component_that_does_not_exist_fails_the_rollout_in_its_own_words(run):
     status = run(node("absent", "odd_components.Absent"))
     assert status["state"] == "Failed"
+    assert "it ended with code 1" in status["description"]
     assert "has no attribute 'Absent'" in status["description"]
 
 
@@ -115,10 +117,20 @@ def test_a_message_that_kills_is_not_passed_round_until_all_are_dead(engine, run
     before = {each["pid"] for each in run(answering("frail", component="Poisonable"), replicas=3)["replicas"]}
     reply = engine.ask("odd", {**ANY, "poison": True})
     assert reply.status_code == 503
-    assert "broke off twice" in reply.json()["status"]["info"]
+    assert "broke off while it worked on this" in reply.json()["status"]["info"]
     assert len([pid for pid in before if psutil.pid_exists(pid)]) == 1
     assert engine.ask("odd", ANY).status_code == 200
     wait_for(lambda: all(each["state"] == "ready" for each in engine.status("odd")["replicas"]), 60, "all are back")
+
+
+def test_a_replica_that_fails_inside_is_covered_by_another_one(engine, run, tmp_path):
+    run(answering("moody", component="Moody", broken=str(tmp_path / "broken")), replicas=2)
+    with ThreadPoolExecutor() as callers:
+        replies = [callers.submit(engine.ask, "odd", ANY) for _ in range(20)]
+    assert {reply.result().status_code for reply in replies} == {200}
+    (tmp_path / "broken").with_suffix(".all").touch()
+    reply = engine.ask("odd", ANY)
+    assert (reply.status_code, reply.json()["status"]["info"]) == (500, "out of sorts")
 
 
 def odd_processes(engine):

@@ -1,21 +1,23 @@
-"""One replica of a node on the embedded engine: `seldon-core-microservice`, tied to the engine and bound to loopback.
+"""One replica of a node on the embedded engine: `seldon-core-microservice`, bound to loopback, that lives and dies whole.
 
-The stock command binds 0.0.0.0 without an option to change it, and leaves worker, metrics and manager processes behind when its
-main process is killed. Both matter on a shared machine; in a pod the stock command is used as it is.
+In a pod the stock command is used as it is. On a machine shared with others three things about it matter. It binds 0.0.0.0
+without an option to change it. It leaves worker, metrics and manager processes behind when its main process is killed. And it
+does not notice when one of those ends: the wrapper counts every request under a lock in the manager process, so that without the
+manager every answer is a 500, and a worker killed while it holds the lock hangs its replica for good.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
+from typing import NoReturn
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from seldon_core import microservice
 from seldon_core.gunicorn_utils import StandaloneApplication
 
-from headrace.serving.parent_death import tie_tree_to
-
-PARENT_KEY = "HEADRACE_ENGINE_PID"
-
+from headrace.serving.parent_death import PARENT_KEY, tie_tree_to
 
 _load_config = StandaloneApplication.load_config
 
@@ -27,10 +29,19 @@ def load_config_on_loopback(application: StandaloneApplication) -> None:
     _load_config(application)
 
 
+def end_with_child(arbiter: Arbiter, signum: int, frame: FrameType | None) -> NoReturn:
+    """When a child ends, end: every other process of the replica is tied to this one, and the engine starts another replica."""
+    del arbiter, signum, frame
+    sys.stderr.write("a process of this replica has ended, and with it the replica ends\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
 def main() -> None:
     """Run the component named by `MODEL_NAME` as `SERVICE_TYPE`; everything else is the wrapper's own environment."""
     tie_tree_to(int(os.environ[PARENT_KEY]))
     StandaloneApplication.load_config = load_config_on_loopback
+    Arbiter.handle_chld = end_with_child
     sys.argv = ["seldon-core-microservice", os.environ["MODEL_NAME"], "--service-type", os.environ["SERVICE_TYPE"]]
     microservice.main()
 

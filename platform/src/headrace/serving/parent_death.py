@@ -9,6 +9,9 @@ import ctypes
 import os
 import signal
 
+PARENT_KEY = "HEADRACE_ENGINE_PID"
+"""The environment variable that tells a node which engine it belongs to."""
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 

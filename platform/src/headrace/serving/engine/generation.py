@@ -22,8 +22,8 @@ _BEFORE_CHILDREN = {NodeType.MODEL: "/predict", NodeType.TRANSFORMER: "/transfor
 _AFTER_CHILDREN = {NodeType.COMBINER: "/aggregate", NodeType.OUTPUT_TRANSFORMER: "/transform-output"}
 _DRAIN_SECONDS = 30.0
 _DRAIN_POLL_SECONDS = 0.02
-_MOST_INTERRUPTED = 2
-"""Replicas that may break under one request: a second one, in case the first was dying anyway, but not all of them in turn."""
+_MOST_FAILURES = 2
+"""Replicas that may fail at one request: a second one, in case the first was dying anyway, but not all of them in turn."""
 
 
 class NodeRefusalError(Exception):
@@ -37,6 +37,10 @@ class NodeRefusalError(Exception):
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(status)
         self.status, self.body = status, body
+
+
+class NodeFailureError(NodeRefusalError):
+    """The node's error is its own, not the message's: another replica may know better."""
 
 
 class Generation:
@@ -101,27 +105,37 @@ class Generation:
         return message
 
     async def _call(self, node: Node, method: str, message: bytes) -> bytes:
-        """Ask a replica, and others while the connection breaks. Predictions change nothing, so asking twice is safe."""
-        broken: list[Replica] = []
-        interrupted = 0
-        while True:
-            with self._pools[node.name].borrow(avoid=broken) as replica:
-                try:
+        """Ask a replica; when it fails at this, another one. Predictions change nothing, so asking twice is safe."""
+        pool = self._pools[node.name]
+        asked: list[Replica] = []
+        failures: list[Exception] = []
+        while len(failures) < _MOST_FAILURES and (replica := pool.least_busy(avoid=asked)):
+            asked.append(replica)
+            try:
+                with replica.busy():
                     return await self._post(replica, method, message)
-                except TimeoutError as error:
-                    raise NodeTimeoutError(f"node {node.name} did not answer in {self.deployment.timeout:g} s") from error
-                except aiohttp.ClientError as error:
-                    replica.suspect()
-                    broken.append(replica)
-                    interrupted += not isinstance(error, aiohttp.ClientConnectorError)
-                    if interrupted == _MOST_INTERRUPTED:
-                        raise NotReadyError(f"node {node.name} broke off twice while it worked on this: {error}") from error
+            except TimeoutError as error:
+                raise NodeTimeoutError(f"node {node.name} did not answer in {self.deployment.timeout:g} s") from error
+            except aiohttp.ClientConnectorError:
+                replica.suspect()  # it was not there at all, which says nothing about the message
+            except aiohttp.ClientError as error:
+                replica.suspect()
+                failures.append(NotReadyError(f"node {node.name} broke off while it worked on this: {error}"))
+            except NodeFailureError as error:
+                failures.append(error)
+        raise (
+            failures[-1]
+            if failures
+            else NotReadyError(f"node {node.name} has no ready replica", where=self.deployment.name, remedy="Ask again soon.")
+        )
 
     async def _post(self, replica: Replica, method: str, message: bytes) -> bytes:
         headers = {"Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=self.deployment.timeout)
         async with self._session.post(replica.address + method, data=message, headers=headers, timeout=timeout) as reply:
             body = await reply.read()
-            if reply.status >= HTTPStatus.BAD_REQUEST:
-                raise NodeRefusalError(reply.status, body)
-            return body
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise NodeFailureError(reply.status, body)
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            raise NodeRefusalError(reply.status, body)
+        return body

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 from headrace.serving.engine.document import Deployment, Node
-from headrace.serving.engine.errors import NotReadyError, RolloutError
+from headrace.serving.engine.errors import RolloutError
 from headrace.serving.engine.parallel import together
 from headrace.serving.engine.replica import Launch, Replica, ReplicaState
 
@@ -39,24 +38,10 @@ class Pool:
         await together(*(_started(replica) for replica in self._replicas))
         self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self._replicas))]
 
-    @contextmanager
-    def borrow(self, avoid: Collection[Replica] = ()) -> Iterator[Replica]:
-        """The least busy ready replica, counted as busy while it is used.
-
-        Raises:
-            NotReadyError: none is ready, but for the avoided.
-        """
-        ready = [each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid]
-        if not ready:
-            raise NotReadyError(
-                f"node {self.node.name} has no ready replica", where=self._deployment.name, remedy="Ask again soon."
-            )
-        replica = min(ready, key=lambda each: each.in_flight)
-        replica.in_flight += 1
-        try:
-            yield replica
-        finally:
-            replica.in_flight -= 1
+    def least_busy(self, avoid: Collection[Replica] = ()) -> Replica | None:
+        """The ready replica with the fewest requests in flight; None when none is ready, but for the avoided."""
+        ready = (each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid)
+        return min(ready, key=lambda each: each.in_flight, default=None)
 
     async def stop(self) -> None:
         """End every replica gently, and their supervision."""
@@ -100,6 +85,6 @@ async def _started(replica: Replica) -> None:
     await replica.start()
     if replica.state is not ReplicaState.READY:
         raise RolloutError(
-            f"replica {replica.index} of node {replica.node.name} did not become ready; its last words:\n{replica.last_words()}",
+            f"replica {replica.index} of node {replica.node.name} did not become ready: {replica.why_not_ready()}",
             where=str(replica.log),
         )

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +19,7 @@ from typing import Any
 import aiohttp
 
 from headrace.serving.engine.document import Deployment, Node
-from headrace.serving.node import PARENT_KEY
+from headrace.serving.parent_death import PARENT_KEY
 
 _STOP_SECONDS = 5
 _PROBE_SECONDS = 0.1
@@ -78,7 +79,7 @@ class Replica:
             await self._spawn()
             ready = await self._ready_in_time()
         except OSError as error:
-            self._failure = f"the process could not be started: {error}"
+            self._failure = f"it could not be started: {error}"
             ready = False
         except BaseException:
             self.kill()
@@ -86,6 +87,7 @@ class Replica:
         if ready:
             self._become(ReplicaState.READY)
         else:
+            self._failure = self._failure or self._how_it_failed()
             self._sweep()
             await self.wait_ended()
 
@@ -114,19 +116,27 @@ class Replica:
         self._become(ReplicaState.STOPPED)
         self._sweep()
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count one more request as in flight."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
     def suspect(self) -> None:
         """A connection to it broke: it is not asked again until it is known to live."""
         if self.state is ReplicaState.READY and not _alive(self.pid):
             self._become(ReplicaState.DEAD)
 
-    def last_words(self) -> str:
-        """Why it could not be started, or the end of what it has logged."""
-        if self._failure:
-            return self._failure
+    def why_not_ready(self) -> str:
+        """What went wrong with the start, and the end of what the process logged."""
+        words = ""
         with contextlib.suppress(FileNotFoundError), self.log.open("rb") as log:
             log.seek(max(self._first_word, self.log.stat().st_size - _TAIL_BYTES))
-            return log.read().decode(errors="replace").strip()
-        return ""
+            words = log.read().decode(errors="replace").strip()
+        return f"{self._failure}; its last words:\n{words}"
 
     def describe(self, restarts: int) -> dict[str, Any]:
         """For the document's status."""
@@ -170,6 +180,10 @@ class Replica:
         finally:
             ready.cancel()
             ended.cancel()
+
+    def _how_it_failed(self) -> str:
+        code = self._process.returncode if self._process else None
+        return f"it was not ready within {self._launch.ready_within:g} s" if code is None else f"it ended with code {code}"
 
     async def _probe(self) -> None:
         """Return once the node says over HTTP that it is healthy; a TCP connection alone proves nothing."""
