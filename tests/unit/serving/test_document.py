@@ -117,9 +117,9 @@ REFUSED = {
     "a node named like a path": (lambda d: child(d).update(name="../slot"), "cannot be a name"),
     "nodes of one name": (lambda d: child(d).update(name="slot-2"), "node names repeat"),
     "parameters that are text": (lambda d: child(d).update(parameters="x"), "no list of mappings"),
-    "a time-out of null": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": None}), "milliseconds"),
-    "a negative time-out": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": "-5"}), "milliseconds"),
-    "a time-out of nothing": (lambda d: d["metadata"].update(annotations={"seldon.io/rest-timeout": "0"}), "milliseconds"),
+    "a time-out of null": (lambda d: d["spec"].update(annotations={"seldon.io/rest-timeout": None}), "milliseconds"),
+    "a negative time-out": (lambda d: d["spec"].update(annotations={"seldon.io/rest-timeout": "-5"}), "milliseconds"),
+    "a time-out of nothing": (lambda d: d["spec"].update(annotations={"seldon.io/rest-timeout": "0"}), "milliseconds"),
 }
 
 

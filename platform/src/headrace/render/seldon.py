@@ -56,6 +56,7 @@ def render_deployment(
         "metadata": _metadata(name or ensemble.name, ensemble, members, target),
         "spec": {
             "name": ensemble.name,
+            "annotations": {"seldon.io/rest-timeout": str(target.rest_timeout_ms)},
             "predictors": [{"name": "live", "replicas": 1, "graph": combiner, "componentSpecs": components}],
         },
     }
@@ -78,7 +79,6 @@ def _metadata(name: str, ensemble: EnsembleSpec, members: Sequence[SlotMember], 
         "namespace": target.namespace,
         "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
         "annotations": {
-            "seldon.io/rest-timeout": str(target.rest_timeout_ms),
             MEMBERS_ANNOTATION: json.dumps([member.model_dump() for member in members]),
         },
     }
