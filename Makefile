@@ -17,12 +17,17 @@ setup: .venv/.installed .venv-serving/.installed ## Make both environments (plat
 
 setup-dev: .venv/.installed-dev .venv-serving/.installed ## The same, with what tests and linters need.
 
-demo: setup ## Everything: stack up, Fashion-MNIST trained, promoted, and asked through its endpoint.
+demo: setup data ## Everything: stack up, Fashion-MNIST trained, promoted, and asked through its endpoint.
 	@$(HEADRACE) up
 	@$(HEADRACE) run fashion_mnist
 	@$(HEADRACE) predict fashion_mnist --count 10
 	@$(HEADRACE) predict fashion_mnist --accuracy
 	@$(HEADRACE) status --login
+
+.PHONY: data
+data:
+	@dpkg -s dataset-fashion-mnist >/dev/null 2>&1 || \
+		echo "The real images are not installed (apt-get install dataset-fashion-mnist); they will be downloaded."
 
 up: setup ## Start the embedded stack.
 	@$(HEADRACE) up
@@ -30,7 +35,7 @@ up: setup ## Start the embedded stack.
 down: ## Stop the embedded stack; its state stays in .headrace/.
 	@if [ -x $(HEADRACE) ]; then $(HEADRACE) down; fi
 
-test: setup-dev ## The whole suite: unit, contract, DAG and end-to-end on the embedded stack.
+test: setup-dev data ## The whole suite: unit, contract, DAG and end-to-end on the embedded stack.
 	.venv/bin/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 lint: setup-dev ## Style, types and layers.

@@ -19,6 +19,8 @@ RESULTS = Path(__file__).parents[2] / "bench" / "results.json"
 def main(sections: list[str]) -> None:
     """Measure and write; a section's figures are written as soon as it ends, so that a later failure loses nothing."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
     for name in sections or SECTIONS:
         console.print(f"measuring {name} …")
         rows: list[Row] = importlib.import_module(f"bench.{name}").rows()
