@@ -11,7 +11,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
-from headrace.bootstrap import AIRFLOW_USER, Platform
+from headrace.bootstrap import Platform
 from headrace.errors import NotFoundError
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -40,8 +40,9 @@ def airflow_grid(page: Page, platform: Platform) -> None:
     """The pipeline's runs and tasks, after logging in with the generated password."""
     url = platform.settings.airflow()
     page.goto(f"{url}/auth/login")
-    page.locator("input[name=username]").fill(AIRFLOW_USER)
-    page.locator("input[name=password]").fill(platform.settings.secret("airflow-admin"))
+    user, password = platform.settings.airflow_login()
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(password)
     page.locator("button[type=submit]").click()
     page.get_by_text("Dags", exact=True).first.wait_for()
     page.goto(f"{url}/dags/{PIPELINE}")

@@ -14,7 +14,7 @@ import pendulum
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.sdk import Asset, Param, TriggerRule
 
-from headrace.specs.pipeline import RunRequest
+from headrace.specs.pipeline import TRAINING_TASK, RunRequest
 from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
 from headrace_airflow.operators import StepOperator, TrainingJobOperator
 
@@ -149,7 +149,7 @@ def _publication(asset: Asset) -> Callable[..., dict[str, Any]]:
 def train(spec: PipelineSpec, member: str, dataset: XComArg) -> XComArg:
     """Add `train_<member>`, and return its candidate. A retry resumes from the last checkpoint, in the same MLflow run."""
     operator = TrainingJobOperator(
-        task_id=f"train_{member}",
+        task_id=TRAINING_TASK + member,
         spec=spec,
         member=member,
         inputs={"dataset": dataset},

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headrace.usecases.promote import Promoter
     from headrace.usecases.train import Trainer
 
-AIRFLOW_USER = "admin"
 log = logging.getLogger(__name__)
 
 
@@ -90,7 +89,7 @@ class Platform:
         """Airflow."""
         from headrace.adapters.airflow_api import AirflowApi
 
-        return AirflowApi(self.settings.airflow(), lambda: (AIRFLOW_USER, self.settings.secret("airflow-admin")))
+        return AirflowApi(self.settings.airflow(), self.settings.airflow_login)
 
     @cached_property
     def promoter(self) -> Promoter:

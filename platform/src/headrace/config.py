@@ -18,6 +18,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from headrace.errors import InvalidSpecError
 
+AIRFLOW_USER = "admin"
+AIRFLOW_PASSWORD = "airflow-admin"  # noqa: S105 - the name of the secret, not the secret
+"""Name of the generated secret."""
+
 
 class StoreKind(StrEnum):
     """Which object store holds datasets, step results and checkpoints."""
@@ -116,6 +120,14 @@ class Settings(BaseSettings):
     def airflow(self) -> str:
         """The address of Airflow's API server."""
         return self.airflow_url or f"http://127.0.0.1:{self.ports.airflow}"
+
+    def airflow_login(self) -> tuple[str, str]:
+        """User and generated password of the embedded Airflow.
+
+        Raises:
+            InvalidSpecError: the stack has never been started here.
+        """
+        return AIRFLOW_USER, self.secret(AIRFLOW_PASSWORD)
 
     def serving(self) -> str:
         """The address under which endpoints answer (`/seldon/<namespace>/<name>/…`)."""

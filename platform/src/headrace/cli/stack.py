@@ -114,13 +114,11 @@ def _row(part: PartStatus) -> tuple[str, ...]:
 
 
 def _show_login(stack: Stack) -> None:
-    from headrace.stack.environment import AIRFLOW_USER
-    from headrace.stack.secrets import AIRFLOW_ADMIN
     from headrace.stack.status import endpoints
 
     settings = stack.settings
     rows = [
-        ("Airflow", settings.airflow(), f"{AIRFLOW_USER} / {settings.secret(AIRFLOW_ADMIN)}"),
+        ("Airflow", settings.airflow(), " / ".join(settings.airflow_login())),
         ("MLflow", settings.tracking(), "no login"),
         ("Serving", settings.serving(), "no login"),
         *((f"Endpoint {each.name}", each.url, "no login") for each in endpoints(settings.serving())),

@@ -18,6 +18,10 @@ from headrace.specs.training import MemberSpec, TrainingJob, TrainingSpec
 PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
+TRAINING_TASK = "train_"
+"""What the orchestrator calls a member's training: this and the member's name."""
+
+
 class PipelineSpec(Spec):
     """Everything a pipeline needs, complete and checked."""
 

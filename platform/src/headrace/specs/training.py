@@ -69,6 +69,16 @@ class TrainingSpec(Spec):
     timeout_minutes: int = Field(default=60, ge=1)
 
 
+def job_prefix(pipeline: str, run: str, member: str) -> str:
+    """Key prefix of what the member's job of a run writes, ending in `/`."""
+    return f"runs/{pipeline}/{run}/train.{member}/"
+
+
+def progress_key(prefix: str) -> str:
+    """Where a job with this prefix puts its progress."""
+    return f"{prefix}progress.json"
+
+
 class TrainingJob(Spec):
     """One member's training, complete: what a worker is handed, as JSON, in `HEADRACE_TRAINING_JOB`.
 
@@ -90,7 +100,7 @@ class TrainingJob(Spec):
     @property
     def prefix(self) -> str:
         """Key prefix of everything the job writes, ending in `/`. No two jobs share one."""
-        return f"runs/{self.pipeline}/{self.run}/train.{self.name}/"
+        return job_prefix(self.pipeline, self.run, self.name)
 
     @property
     def result_key(self) -> str:
@@ -100,7 +110,7 @@ class TrainingJob(Spec):
     @property
     def progress_key(self) -> str:
         """Where the progress is put while the job runs."""
-        return f"{self.prefix}progress.json"
+        return progress_key(self.prefix)
 
     @property
     def learning_rate(self) -> float:

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from headrace.config import Settings
+from headrace.config import AIRFLOW_PASSWORD, AIRFLOW_USER, Settings
 from headrace.errors import StackError
 from headrace.stack.databases import Databases
-from headrace.stack.environment import AIRFLOW_PASSWORDS_FILE, AIRFLOW_USER, LOOPBACK, inherited_environment, platform_environment
+from headrace.stack.environment import AIRFLOW_PASSWORDS_FILE, LOOPBACK, inherited_environment, platform_environment
 from headrace.stack.loopback import fetch
 from headrace.stack.part import Part, Port, Setup
 from headrace.stack.postgres import DATABASES
 from headrace.stack.readiness import AirflowHeartbeat, AnswersHttp
-from headrace.stack.secrets import AIRFLOW_ADMIN, Secrets, write_private
+from headrace.stack.secrets import Secrets, write_private
 
 API_SERVER = "airflow-api-server"
 SCHEMA = "airflow-schema"
@@ -83,7 +83,7 @@ def _part(name: str, flags: tuple[str, ...], environment: Mapping[str, str], **m
 
 
 def _prepare(settings: Settings, secrets: Secrets) -> None:
-    write_private(settings.secrets_folder / AIRFLOW_PASSWORDS_FILE, json.dumps({AIRFLOW_USER: secrets[AIRFLOW_ADMIN]}))
+    write_private(settings.secrets_folder / AIRFLOW_PASSWORDS_FILE, json.dumps({AIRFLOW_USER: secrets[AIRFLOW_PASSWORD]}))
     databases = Databases(settings.ports.postgres, secrets)
     present = f"airflow {version('apache-airflow')}"
     if databases.schema_note("airflow") != present:
@@ -106,7 +106,7 @@ def ensure_pool(settings: Settings, secrets: Secrets) -> None:
         StackError: Airflow refuses, or does not answer.
     """
     url = f"http://{LOOPBACK}:{settings.ports.airflow}"
-    token = _call("POST", f"{url}/auth/token", {"username": AIRFLOW_USER, "password": secrets[AIRFLOW_ADMIN]})["access_token"]
+    token = _call("POST", f"{url}/auth/token", {"username": AIRFLOW_USER, "password": secrets[AIRFLOW_PASSWORD]})["access_token"]
     pool = {
         "name": TRAINING_POOL,
         "slots": settings.training_slots,

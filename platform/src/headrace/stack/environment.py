@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.config import Settings
+from headrace.config import AIRFLOW_USER, Settings
 from headrace.stack.secrets import AIRFLOW_API, AIRFLOW_FERNET, AIRFLOW_JWT, POSTGRES_AIRFLOW, Secrets
 
 LOOPBACK = "127.0.0.1"
-AIRFLOW_USER = "admin"
 AIRFLOW_PASSWORDS_FILE = "airflow-passwords.json"
 _TASK_PROCESSES_BESIDE_TRAINING = 4
 _FOREIGN_PREFIXES = ("AIRFLOW_", "MLFLOW_", "HEADRACE_", "PYTHON", "VIRTUAL_ENV", "GUNICORN_", "TF_CONFIG")

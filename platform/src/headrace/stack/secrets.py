@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from headrace.config import AIRFLOW_PASSWORD
+
 Secrets = Mapping[str, str]
 
 POSTGRES_ADMIN = "postgres-admin"
 POSTGRES_HEADRACE = "postgres"
 POSTGRES_AIRFLOW = "postgres-airflow"
 POSTGRES_MLFLOW = "postgres-mlflow"
-AIRFLOW_ADMIN = "airflow-admin"
 AIRFLOW_FERNET = "airflow-fernet"
 AIRFLOW_JWT = "airflow-jwt"
 AIRFLOW_API = "airflow-api"
@@ -26,7 +27,7 @@ NAMES = (
     POSTGRES_HEADRACE,
     POSTGRES_AIRFLOW,
     POSTGRES_MLFLOW,
-    AIRFLOW_ADMIN,
+    AIRFLOW_PASSWORD,
     AIRFLOW_FERNET,
     AIRFLOW_JWT,
     AIRFLOW_API,

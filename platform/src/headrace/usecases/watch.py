@@ -10,11 +10,9 @@ from pydantic import ValidationError
 from headrace.errors import NotFoundError
 from headrace.ports.orchestrator import Orchestrator, RunState, TaskState
 from headrace.ports.store import ObjectStore
-from headrace.specs.pipeline import PipelineSpec
+from headrace.specs.pipeline import TRAINING_TASK, PipelineSpec
 from headrace.specs.step import run_name
-from headrace.specs.training import TrainingProgress
-
-TRAIN_PREFIX = "train_"
+from headrace.specs.training import TrainingProgress, job_prefix, progress_key
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,20 @@ def observe(spec: PipelineSpec, run_id: str, *, orchestrator: Orchestrator, stor
     progress = {
         task.task_id: found
         for task in tasks
-        if task.task_id.startswith(TRAIN_PREFIX) and (found := _progress(spec, run_id, task.task_id, store))
+        if task.task_id.startswith(TRAINING_TASK) and (found := _progress(spec, run_id, task.task_id, store))
     }
     return Snapshot(run=run, tasks=tasks, progress=progress)
 
 
 def _progress(spec: PipelineSpec, run_id: str, task_id: str, store: ObjectStore) -> TrainingProgress | None:
-    member = task_id.removeprefix(TRAIN_PREFIX)
+    member = task_id.removeprefix(TRAINING_TASK)
     try:
-        content = store.get_bytes(f"runs/{spec.name}/{run_name(run_id)}/train.{member}/progress.json")
+        content = store.get_bytes(progress_key(job_prefix(spec.name, run_name(run_id), member)))
         return TrainingProgress.model_validate_json(content)
     except (NotFoundError, ValidationError):
         return None
 
 
 def _position(spec: PipelineSpec, task_id: str) -> int:
-    order = ["is_stale", "ingest", "dataset", *(TRAIN_PREFIX + member for member in spec.members), "promote", "verify"]
+    order = ["is_stale", "ingest", "dataset", *(TRAINING_TASK + member for member in spec.members), "promote", "verify"]
     return order.index(task_id) if task_id in order else len(order)
