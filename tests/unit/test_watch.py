@@ -1,14 +1,15 @@
 """Following a run: what is read of it, and what a person is shown where nothing can be redrawn."""
 
 import io
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
 from builders import pipeline
 from fakes import FakeStore
-from headrace.cli.run import _RunDisplay
+from headrace.cli.run import _RunDisplay, elapsed
 from headrace.ports.orchestrator import RunState, TaskState
 from headrace.specs.training import TrainingProgress
 from headrace.usecases.watch import observe
@@ -74,3 +75,20 @@ def test_each_change_is_one_line_where_nothing_can_be_redrawn(store):
         "train_second: running · epoch 1/3 · 8,000 images/s · validation accuracy 0.8125",
         "train_second: running · epoch 2/3 · 8,000 images/s · validation accuracy 0.9000",
     ]
+
+
+def test_a_task_is_timed_by_its_own_clock():
+    running = task("ingest", "running")
+    assert elapsed(running, STARTED + timedelta(seconds=65)) == "1 min 05 s"
+    assert elapsed(replace(running, ended=STARTED + timedelta(seconds=5)), STARTED + timedelta(hours=1)) == "5 s"
+    assert elapsed(task("verify", "waiting"), STARTED) == ""
+
+
+def test_on_a_terminal_every_task_has_a_line_with_its_bar(store):
+    output = io.StringIO()
+    display = _RunDisplay(Console(file=output, force_terminal=True, width=140))
+    with display.progress:
+        display.show(look(store, task("is_stale", "success"), task("train_second", "running"), task("verify", "waiting")))
+    (bar,) = [row for row in display.progress.tasks if "train_second" in row.description]
+    assert (bar.completed, bar.total) == (1.25, 3)
+    assert "validation accuracy 0.8125" in output.getvalue()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from headrace.errors import HeadraceError
 from headrace.specs.pipeline import PipelineSpec, RunRequest, load_pipeline
@@ -92,7 +93,7 @@ class _RunDisplay:
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[detail]}"),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[elapsed]}", justify="right"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -111,18 +112,18 @@ class _RunDisplay:
     def _redraw(self, task: TaskState, progress: TrainingProgress | None) -> None:
         row = self._rows.get(task.task_id)
         if row is None:
-            row = self._rows[task.task_id] = self.progress.add_task(task.task_id, start=False, total=1, detail="")
-        if task.started and not self.progress.tasks[row].started:
-            self.progress.start_task(row)
+            row = self._rows[task.task_id] = self.progress.add_task(task.task_id, total=1, detail="", elapsed="")
         colour = _COLOURS.get(task.state, "dim")
-        fields: dict[str, Any] = {"description": f"[{colour}]{task.task_id:<22} {task.state:<10}[/]", "detail": _detail(progress)}
+        fields: dict[str, Any] = {
+            "description": f"[{colour}]{task.task_id:<22} {task.state:<10}[/]",
+            "detail": _detail(progress),
+            "elapsed": elapsed(task, datetime.now(UTC)),
+        }
         if progress:
             fields |= {"total": progress.epochs, "completed": progress.epoch + progress.step / max(progress.steps, 1)}
         elif task.ended:
             fields |= {"completed": 1}
         self.progress.update(row, **fields)
-        if task.ended:
-            self.progress.stop_task(row)
 
     def _print(self, task: TaskState, progress: TrainingProgress | None) -> None:
         """A line whenever the task's state or its epoch changes."""
@@ -131,6 +132,14 @@ class _RunDisplay:
             detail = f" · {_detail(progress)}" if progress and progress.epoch else ""
             self._console.print(f"{task.task_id}: {task.state}{detail}", highlight=False, soft_wrap=True)
             self._printed[task.task_id] = seen
+
+
+def elapsed(task: TaskState, now: datetime) -> str:
+    """How long the task has run, or ran: `5 s`, `1 min 05 s`; nothing before it starts."""
+    if task.started is None:
+        return ""
+    minutes, seconds = divmod(int(((task.ended or now) - task.started).total_seconds()), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
 def _detail(progress: TrainingProgress | None) -> str:
