@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from free_ports import free_ports
 from headrace.config import load_settings
 from headrace.stack.environment import headrace_environment
 from headrace.stack.lifecycle import Stack
@@ -23,18 +23,6 @@ ROOT = Path(__file__).parents[1]
 HEADRACE = Path(sys.executable).parent / "headrace"
 DOWN_WITHIN_SECONDS = 20
 UP_WITHIN_SECONDS = 240
-
-
-def free_ports(count):
-    """Ports nobody listens on; held together until all are known, so that none comes twice."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 class RunningStack:

@@ -1,7 +1,6 @@
 """A graph engine in a process of its own, driven over HTTP as any caller would."""
 
 import os
-import socket
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from free_ports import free_ports
 from waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -76,9 +76,7 @@ class Engine:
 @contextmanager
 def running_engine(folder, *options):
     """An engine on a free port with its state below `folder`, ended whatever happens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     engine = Engine(folder=folder, port=port, options=options)
     try:
         engine.start()

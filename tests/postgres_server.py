@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import psycopg2
 
+from free_ports import free_ports
 from headrace.adapters.parent_death import die_with_parent
 from headrace.stack.cluster import ensure_cluster
 from headrace.stack.placement import Placement, place, running_as_root
@@ -42,7 +42,7 @@ def postgres_server() -> Iterator[str]:
 
 @contextmanager
 def _running(placement: Placement, log: Path, password: str) -> Iterator[int]:
-    port = _free_port()
+    (port,) = free_ports(1)
     options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(port), "fsync": "off"}
     flags = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
     owner: dict[str, Any] = {}
@@ -79,10 +79,3 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, password: str,
         else:
             return
     raise AssertionError(f"PostgreSQL was not ready in {READY_WITHIN_SECONDS} s:\n{log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

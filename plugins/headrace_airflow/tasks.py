@@ -16,6 +16,7 @@ from airflow.sdk import Asset, Param, TriggerRule
 
 from headrace.specs.pipeline import TRAINING_TASK, RunRequest
 from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
+from headrace.specs.training import TRAINING_POOL
 from headrace_airflow.operators import StepOperator, TrainingJobOperator
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from headrace.specs.pipeline import PipelineSpec
 
-TRAINING_POOL = "training"
 log = logging.getLogger(__name__)
 
 

@@ -1,17 +1,17 @@
 """Tracking and registry: one contract, on the fakes and on a real MLflow server."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 
 import httpx
 import pytest
 
 from fakes_promotion import FakeRegistry
 from fakes_training import FakeTracking
+from free_ports import free_ports
 from headrace.errors import NotFoundError, UnavailableError
+from waiting import wait_for
 
 READY_WITHIN_SECONDS = 90
 
@@ -20,9 +20,7 @@ READY_WITHIN_SECONDS = 90
 def mlflow_url(tmp_path_factory):
     """A real MLflow server on a free port over SQLite, ended with the session."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -30,23 +28,19 @@ def mlflow_url(tmp_path_factory):
         server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_healthy(url, server, folder / "server.log")
+        wait_for(lambda: _healthy(url, server, folder / "server.log"), READY_WITHIN_SECONDS, "MLflow is ready")
         yield url
     finally:
         os.killpg(server.pid, 15)
         server.wait(20)
 
 
-def _wait_until_healthy(url, server, log):
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{url}/health", trust_env=False).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise AssertionError(f"MLflow was not ready in {READY_WITHIN_SECONDS} s:\n{log.read_text()}")
+def _healthy(url, server, log):
+    assert server.poll() is None, log.read_text()
+    try:
+        return httpx.get(f"{url}/health", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 class MlflowWorld:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from embedded_stack import DOWN_WITHIN_SECONDS
-from headrace.stack.airflow import TRAINING_POOL
+from headrace.specs.training import TRAINING_POOL
 from headrace.stack.environment import LOOPBACK
 from waiting import wait_for
 

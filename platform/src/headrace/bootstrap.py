@@ -17,9 +17,11 @@ from headrace.specs.step import IngestResult, IngestStep, PromoteResult, Promote
 if TYPE_CHECKING:
     from headrace.adapters.graph_engine import GraphEngine
     from headrace.ports.catalogue import Catalogue
-    from headrace.ports.launcher import LogLine
     from headrace.ports.locks import Locks
+    from headrace.ports.log import LogLine
     from headrace.ports.orchestrator import Orchestrator
+    from headrace.ports.registry import ModelRegistry
+    from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
     from headrace.specs.dataset import Freshness
     from headrace.specs.pipeline import PipelineSpec
@@ -92,14 +94,27 @@ class Platform:
         return AirflowApi(self.settings.airflow(), self.settings.airflow_login)
 
     @cached_property
+    def registry(self) -> ModelRegistry:
+        """Registered models."""
+        from headrace.adapters.mlflow.registry import MlflowRegistry
+
+        return MlflowRegistry(self.settings.tracking())
+
+    @cached_property
+    def steps(self) -> StepRunner:
+        """What runs steps."""
+        from headrace.adapters.local_steps import LocalStepRunner
+
+        return LocalStepRunner()
+
+    @cached_property
     def promoter(self) -> Promoter:
         """Moves ensembles."""
-        from headrace.adapters.mlflow.registry import MlflowRegistry
         from headrace.render.seldon import ServingTarget
         from headrace.usecases.promote import Promoter
 
         return Promoter(
-            registry=MlflowRegistry(self.settings.tracking()),
+            registry=self.registry,
             serving=self.serving,
             store=self.store,
             locks=self.locks,
@@ -110,14 +125,13 @@ class Platform:
     def trainer(self) -> Trainer:
         """Trains members."""
         from headrace.adapters.local_processes import LocalTrainingLauncher
-        from headrace.adapters.mlflow.registry import MlflowRegistry
         from headrace.adapters.mlflow.tracking import MlflowTracking
         from headrace.usecases.train import Trainer
 
         url = self.settings.tracking()
         return Trainer(
             tracking=MlflowTracking(url),
-            registry=MlflowRegistry(url),
+            registry=self.registry,
             launcher=LocalTrainingLauncher(),
             store=self.store,
             locks=self.locks,
@@ -172,7 +186,5 @@ class Platform:
 
     def run_step(self, step: Step, *, log: LogLine) -> bytes:
         """Run a step where this installation runs steps, and return its result as JSON."""
-        from headrace.adapters.local_steps import LocalStepRunner
-
-        LocalStepRunner().run(step, log=log)
+        self.steps.run(step, log=log)
         return self.store.get_bytes(step.result_key)

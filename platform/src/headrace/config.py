@@ -20,7 +20,7 @@ from headrace.errors import InvalidSpecError
 
 AIRFLOW_USER = "admin"
 AIRFLOW_PASSWORD = "airflow-admin"  # noqa: S105 - the name of the secret, not the secret
-"""Name of the generated secret."""
+POSTGRES_PASSWORD = "postgres"  # noqa: S105 - likewise: of headrace's own role
 
 
 class StoreKind(StrEnum):
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL of headrace's own database, with the password."""
         if self.database_url:
             return self.database_url
-        return f"postgresql+psycopg2://headrace:{self.secret('postgres')}@127.0.0.1:{self.ports.postgres}/headrace"
+        return f"postgresql+psycopg2://headrace:{self.secret(POSTGRES_PASSWORD)}@127.0.0.1:{self.ports.postgres}/headrace"
 
     def tracking(self) -> str:
         """The address of the MLflow server."""

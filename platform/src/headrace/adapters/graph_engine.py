@@ -21,12 +21,11 @@ class GraphEngine:
 
     Args:
         url: the engine's address.
-        client: the HTTP client to use; one is made when not given.
     """
 
-    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._client = client or httpx.Client(timeout=httpx.Timeout(30, connect=5), trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(30, connect=5), trust_env=False)
 
     def get(self, namespace: str, name: str) -> Document | None:
         """See the port."""
@@ -83,7 +82,7 @@ class GraphEngine:
 
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """See the port."""
-        reply = self._request("POST", self.endpoint(namespace, name).removeprefix(self._url), json=message)
+        reply = self._request("POST", self.endpoint(namespace, name), json=message)
         if reply.status_code == httpx.codes.NOT_FOUND:
             raise NotFoundError(f"no graph {namespace}/{name} serves", where=self._url, remedy="Run its pipeline first.")
         _refuse(reply, f"the graph {namespace}/{name} refused the message")
@@ -98,7 +97,7 @@ class GraphEngine:
 
     def _request(self, method: str, path: str, **body: Any) -> httpx.Response:
         try:
-            return self._client.request(method, self._url + path, **body)
+            return self._client.request(method, path, **body)
         except httpx.HTTPError as error:
             raise UnavailableError(
                 f"the serving engine does not answer: {error}", where=self._url, remedy="Start it with `headrace up`."

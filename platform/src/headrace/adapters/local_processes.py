@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from headrace.adapters.parent_death import die_with_parent
 from headrace.errors import TrainingFailedError
-from headrace.ports.launcher import LogLine
+from headrace.ports.log import LogLine
 from headrace.render.tf_config import render_tf_config
 from headrace.specs.training import JOB_VARIABLE, THREADS_VARIABLE, TrainingJob
 

@@ -9,7 +9,7 @@ from collections import deque
 
 from headrace.adapters.parent_death import die_with_parent
 from headrace.errors import StepFailedError
-from headrace.ports.steps import LogLine
+from headrace.ports.log import LogLine
 from headrace.specs.step import ENVIRONMENT_KEY, Step
 
 _TAIL_LINES = 20

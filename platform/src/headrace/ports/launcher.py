@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
+from headrace.ports.log import LogLine
 from headrace.specs.training import TrainingJob
-
-LogLine = Callable[[str], None]
-"""Takes one line of a worker's output, already marked with its rank."""
 
 
 class TrainingLauncher(Protocol):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
+from headrace.ports.log import LogLine
 from headrace.specs.step import Step
-
-LogLine = Callable[[str], None]
 
 
 class StepRunner(Protocol):

@@ -9,6 +9,10 @@ from pydantic import Field
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Name
 
+TRAINING_POOL = "training"
+"""The orchestrator's pool that training jobs share: a slot a job."""
+RUN_VARIABLE = "MLFLOW_RUN_ID"
+"""The run that was opened for the job; its server's address stands in MLFLOW_TRACKING_URI."""
 JOB_VARIABLE = "HEADRACE_TRAINING_JOB"
 """The environment variable that hands a worker its job, as JSON."""
 THREADS_VARIABLE = "HEADRACE_WORKER_THREADS"
@@ -111,6 +115,17 @@ class TrainingJob(Spec):
     def progress_key(self) -> str:
         """Where the progress is put while the job runs."""
         return progress_key(self.prefix)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the job's run and the version it becomes are found by."""
+        return {
+            "headrace.pipeline": self.pipeline,
+            "headrace.run": self.run,
+            "headrace.member": self.name,
+            "headrace.dataset_version": self.dataset.version,
+            "headrace.dataset_digest": self.dataset.digest,
+        }
 
     @property
     def learning_rate(self) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from headrace.config import AIRFLOW_PASSWORD, AIRFLOW_USER, Settings
 from headrace.errors import StackError
+from headrace.specs.training import TRAINING_POOL
 from headrace.stack.databases import Databases
 from headrace.stack.environment import AIRFLOW_PASSWORDS_FILE, LOOPBACK, inherited_environment, platform_environment
 from headrace.stack.loopback import fetch
@@ -23,7 +24,6 @@ from headrace.stack.secrets import Secrets, write_private
 API_SERVER = "airflow-api-server"
 SCHEMA = "airflow-schema"
 POOL = "training-pool"
-TRAINING_POOL = "training"
 _BACKGROUND = {
     # Airflow's name of the component on its health page, and the flags of its command. Log servers, which would bind every
     # interface, are left out: on one machine the API server reads the files.

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from headrace.config import POSTGRES_PASSWORD
 from headrace.stack.environment import LOOPBACK
-from headrace.stack.secrets import POSTGRES_ADMIN, POSTGRES_AIRFLOW, POSTGRES_HEADRACE, POSTGRES_MLFLOW, Secrets
+from headrace.stack.secrets import POSTGRES_ADMIN, POSTGRES_AIRFLOW, POSTGRES_MLFLOW, Secrets
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
-ROLES: Mapping[str, str] = {"headrace": POSTGRES_HEADRACE, "airflow": POSTGRES_AIRFLOW, "mlflow": POSTGRES_MLFLOW}
+ROLES: Mapping[str, str] = {"headrace": POSTGRES_PASSWORD, "airflow": POSTGRES_AIRFLOW, "mlflow": POSTGRES_MLFLOW}
 """Database (and role) to the name of its password."""
 
 

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.config import AIRFLOW_PASSWORD
+from headrace.config import AIRFLOW_PASSWORD, POSTGRES_PASSWORD
 
 Secrets = Mapping[str, str]
 
 POSTGRES_ADMIN = "postgres-admin"
-POSTGRES_HEADRACE = "postgres"
 POSTGRES_AIRFLOW = "postgres-airflow"
 POSTGRES_MLFLOW = "postgres-mlflow"
 AIRFLOW_FERNET = "airflow-fernet"
@@ -24,7 +23,7 @@ MLFLOW_KEK = "mlflow-kek"
 
 NAMES = (
     POSTGRES_ADMIN,
-    POSTGRES_HEADRACE,
+    POSTGRES_PASSWORD,
     POSTGRES_AIRFLOW,
     POSTGRES_MLFLOW,
     AIRFLOW_PASSWORD,

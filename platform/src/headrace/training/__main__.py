@@ -12,12 +12,10 @@ from pydantic import ValidationError
 from headrace.adapters.stores import open_store
 from headrace.config import load_settings
 from headrace.errors import HeadraceError, InvalidSpecError
-from headrace.specs.training import JOB_VARIABLE, THREADS_VARIABLE, TrainingJob
+from headrace.specs.training import JOB_VARIABLE, RUN_VARIABLE, THREADS_VARIABLE, TrainingJob
 from headrace.training.cluster import read_cluster
 from headrace.training.reporter import Bystander, Reporter
 
-RUN_VARIABLE = "MLFLOW_RUN_ID"
-"""The run that was opened for the job; its server's address stands in MLFLOW_TRACKING_URI."""
 log = logging.getLogger("headrace.training")
 
 

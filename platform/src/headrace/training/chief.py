@@ -48,7 +48,7 @@ class Chief:
         self._resumed_from = resumed_from
         self._run.describe(
             params=description.params(self._job, parameters=parameters, batch_size=batch_size),
-            tags={**description.tags(self._job), **self._code},
+            tags={**self._job.tags, **self._code},
             note=description.note(self._job),
         )
         self._run.log_dataset(self._data.manifest, source=self._store.uri(self._job.dataset.location))

@@ -36,17 +36,6 @@ def params(job: TrainingJob, *, parameters: int, batch_size: int) -> dict[str, o
     }
 
 
-def tags(job: TrainingJob) -> dict[str, str]:
-    """What the run is found by."""
-    return {
-        "headrace.pipeline": job.pipeline,
-        "headrace.run": job.run,
-        "headrace.member": job.name,
-        "headrace.dataset_version": job.dataset.version,
-        "headrace.dataset_digest": job.dataset.digest,
-    }
-
-
 def code_version(project: Path) -> dict[str, str]:
     """Tags that say which code trained: headrace's version and, in a git checkout, the commit."""
     found = {"headrace.version": headrace.__version__}

@@ -13,7 +13,7 @@ from datetime import timedelta
 from headrace.errors import DeploymentFailedError, InvalidSpecError
 from headrace.ports.locks import Locks
 from headrace.ports.registry import ModelRegistry
-from headrace.ports.serving import ServingBackend
+from headrace.ports.serving import Document, ServingBackend
 from headrace.ports.store import ObjectStore
 from headrace.render.seldon import ServingTarget, document_digest, members_of, render_deployment
 from headrace.specs.serving import Endpoint, EnsembleSpec, SlotMember
@@ -88,8 +88,8 @@ class Promoter:
         former = self._live_members(ensemble)
         chosen = [self._publish(ensemble, slot, choice.version) for slot, choice in enumerate(ranking[:size], start=1)]
         self._prove(ensemble, chosen)
-        self._make_live(ensemble, chosen, former)
         document = render_deployment(ensemble, chosen, self.target)
+        self._make_live(ensemble, document, chosen, former)
         return PromoteResult(
             endpoint=Endpoint(
                 name=ensemble.name,
@@ -119,10 +119,12 @@ class Promoter:
         finally:
             self.serving.delete(self.target.namespace, name)
 
-    def _make_live(self, ensemble: EnsembleSpec, members: Sequence[SlotMember], former: Sequence[SlotMember]) -> None:
+    def _make_live(
+        self, ensemble: EnsembleSpec, document: Document, members: Sequence[SlotMember], former: Sequence[SlotMember]
+    ) -> None:
         self._set_aliases(ensemble, members)
         try:
-            self.serving.apply(render_deployment(ensemble, members, self.target), timeout=READY_WITHIN)
+            self.serving.apply(document, timeout=READY_WITHIN)
         except DeploymentFailedError:
             self._set_aliases(ensemble, former)
             raise

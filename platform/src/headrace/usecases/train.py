@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headrace.errors import HeadraceError, NotFoundError, TrainingFailedError
-from headrace.ports.launcher import LogLine, TrainingLauncher
+from headrace.ports.launcher import TrainingLauncher
 from headrace.ports.locks import Locks
+from headrace.ports.log import LogLine
 from headrace.ports.registry import ModelRegistry
 from headrace.ports.store import ObjectStore
 from headrace.ports.tracking import Tracking
-from headrace.specs.training import Candidate, TrainingJob, TrainingResult
-
-RUN_VARIABLE = "MLFLOW_RUN_ID"
+from headrace.specs.training import RUN_VARIABLE, Candidate, TrainingJob, TrainingResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Trainer:
             return self._register(job, result)
 
     def _run_job(self, job: TrainingJob, log: LogLine) -> TrainingResult:
-        run_id = self.tracking.open_run(experiment=job.pipeline, name=job.name, key=_key(job), tags=_run_tags(job))
+        run_id = self.tracking.open_run(experiment=job.pipeline, name=job.name, key=_key(job), tags=job.tags)
         try:
             self.launcher.run(job, environment={**self.environment, RUN_VARIABLE: run_id}, log=log)
             return self._result(job)
@@ -90,19 +89,9 @@ def _key(job: TrainingJob) -> str:
     return f"{job.pipeline}/{job.run}/{job.name}"
 
 
-def _run_tags(job: TrainingJob) -> dict[str, str]:
-    return {
-        "headrace.pipeline": job.pipeline,
-        "headrace.run": job.run,
-        "headrace.member": job.name,
-        "headrace.dataset_version": job.dataset.version,
-        "headrace.dataset_digest": job.dataset.digest,
-    }
-
-
 def _version_tags(job: TrainingJob, result: TrainingResult) -> dict[str, str]:
     metrics = {name: f"{result.metrics[name]:.4f}" for name in ("validation_accuracy", "validation_loss")}
-    return {**_run_tags(job), **metrics}
+    return {**job.tags, **metrics}
 
 
 def _version_description(job: TrainingJob, result: TrainingResult) -> str:

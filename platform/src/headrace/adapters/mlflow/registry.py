@@ -10,6 +10,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient
 
 from headrace.adapters.mlflow.errors import translated
+from headrace.errors import NotFoundError
 from headrace.ports.registry import ModelVersion
 
 _LOGGED_MODEL = "models:/m-"
@@ -47,12 +48,10 @@ class MlflowRegistry:
     def aliases(self, model: str) -> Mapping[str, int]:
         """See the port."""
         try:
-            registered = self._client.get_registered_model(model)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return {}
             with translated(f"model {model}", where=self._url):
-                raise
+                registered = self._client.get_registered_model(model)
+        except NotFoundError:
+            return {}
         return {alias: int(version) for alias, version in registered.aliases.items()}
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
