@@ -12,12 +12,11 @@ from mlflow.data.schema import TensorDatasetSchema
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 
 from headrace.specs.dataset import DatasetManifest, Split
 from headrace.training.model_log import image_schema
 
-NOTE = "mlflow.note.content"
 MODEL_URI = "headrace.model_uri"
 """Set on the run once the logged model is complete: a retry uses it and logs no second one."""
 _DIGEST_LIMIT = 36
@@ -39,7 +38,7 @@ class RunLog:
         self._client.log_batch(
             self.run_id,
             params=[Param(key, str(value)) for key, value in params.items()],
-            tags=[RunTag(key, value) for key, value in {**tags, NOTE: note}.items()],
+            tags=[RunTag(key, value) for key, value in {**tags, MLFLOW_RUN_NOTE: note}.items()],
         )
 
     def log_dataset(self, manifest: DatasetManifest, *, source: str) -> None:

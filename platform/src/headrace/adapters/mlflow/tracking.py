@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from headrace.adapters.mlflow.errors import translated
 
 KEY_TAG = "headrace.key"
 FAILURE_TAG = "headrace.failure"
-_NOTE_TAG = "mlflow.note.content"
 _TAG_LIMIT = 5000
 _TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open the experiment at its training runs, not at the traces of a language model."""
@@ -46,7 +46,7 @@ class MlflowTracking:
         """See the port."""
         with translated(f"run {run_id}", where=self._url):
             self._client.set_tag(run_id, FAILURE_TAG, reason[-_TAG_LIMIT:])
-            self._client.set_tag(run_id, _NOTE_TAG, f"**Failed.**\n\n```\n{reason}\n```"[:_TAG_LIMIT])
+            self._client.set_tag(run_id, MLFLOW_RUN_NOTE, f"**Failed.**\n\n```\n{reason}\n```"[:_TAG_LIMIT])
             self._client.set_terminated(run_id, "FAILED")
 
     def _experiment(self, name: str) -> str:
