@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from headrace import __version__
 from headrace.errors import InvalidSpecError
 
 AIRFLOW_USER = "admin"
@@ -28,6 +29,29 @@ class StoreKind(StrEnum):
 
     DIRECTORY = "directory"
     MINIO = "minio"
+
+
+class Backend(StrEnum):
+    """Where steps and training jobs run."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
+
+
+class ServingBackendKind(StrEnum):
+    """What runs graphs."""
+
+    ENGINE = "engine"
+    """headrace's own: a process of the embedded stack, or pods of the chart."""
+    SELDON = "seldon"
+
+
+class PullPolicy(StrEnum):
+    """When a node asks the registry for an image."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
 
 
 class _Section(BaseModel):
@@ -53,6 +77,31 @@ class MinioSettings(_Section):
     secure: bool = False
 
 
+class KubernetesSettings(_Section):
+    """Where and as what pods run; used when `backend` is `kubernetes`."""
+
+    namespace: str = "headrace"
+    """Of steps and training jobs."""
+    context: str | None = None
+    """Of the kubeconfig; inside a pod, and when there is none, the pod's own account is used."""
+    step_image: str = f"headrace/airflow:{__version__}"
+    trainer_image: str = f"headrace/trainer:{__version__}"
+    serving_image: str = f"headrace/serving:{__version__}"
+    pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    service_account: str = "default"
+    """Of steps and workers, which ask nothing of the API server."""
+    secrets: tuple[str, ...] = ()
+    """Secrets whose keys become variables of steps and workers: the store's credentials, and nothing else."""
+    serving_secrets: tuple[str, ...] = ()
+    """The same for what fetches a model before it serves: credentials that may only read."""
+    priority_class: str | None = None
+    """Of steps and training jobs, below that of serving."""
+    queue: str | None = None
+    """A Kueue LocalQueue that admits training jobs; without one, the namespace's quota does."""
+    schedule_within_seconds: int = Field(default=300, ge=1)
+    """How long a pod may wait for a node before its task fails with the scheduler's reason."""
+
+
 class Settings(BaseSettings):
     """One installation. Every address may be overridden; the defaults are the embedded stack's own."""
 
@@ -66,6 +115,9 @@ class Settings(BaseSettings):
 
     home: Path = Path(".headrace")
     project: Path = Path()
+    backend: Backend = Backend.LOCAL
+    serving_backend: ServingBackendKind = ServingBackendKind.ENGINE
+    kubernetes: KubernetesSettings = KubernetesSettings()
     ports: Ports = Ports()
     store: StoreKind = StoreKind.DIRECTORY
     minio: MinioSettings = MinioSettings()
@@ -132,6 +184,17 @@ class Settings(BaseSettings):
     def serving(self) -> str:
         """The address under which endpoints answer (`/seldon/<namespace>/<name>/…`)."""
         return self.serving_url or f"http://127.0.0.1:{self.ports.serving}"
+
+    def pod_environment(self) -> dict[str, str]:
+        """The plain variables of a step's or worker's pod: where the store and the MLflow server are. No secret, no database."""
+        return {
+            "HEADRACE_STORE": self.store.value,
+            "HEADRACE_MINIO__ENDPOINT": self.minio.endpoint,
+            "HEADRACE_MINIO__BUCKET": self.minio.bucket,
+            "HEADRACE_MINIO__SECURE": str(self.minio.secure).lower(),
+            "MLFLOW_TRACKING_URI": self.tracking(),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
 
     def secret(self, name: str) -> str:
         """Read a generated secret.

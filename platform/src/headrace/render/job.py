@@ -6,18 +6,24 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from headrace.render.pod import (
+    SCRATCH_ENVIRONMENT,
+    SCRATCH_MOUNT,
+    SCRATCH_VOLUME,
+    Manifest,
+    container_security,
+    pod_security,
+    variables,
+    variables_from,
+)
 from headrace.specs.training import HOSTS_VARIABLE, JOB_VARIABLE, THREADS_VARIABLE, Resources, TrainingJob
 
-Manifest = dict[str, Any]
 PORT = 2222
 _LABEL_LIMIT = 52
 """Characters of the job's name: a pod's host name is `<job>-<index>` and may have 63, and the Job adds a suffix to pod names."""
 _KEEP_SECONDS = 24 * 3600
 """How long a finished job stays to be looked at."""
-
-_SCRATCH = "/tmp"  # noqa: S108 - the pod's own volume, empty when it starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +110,9 @@ def _pod(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) ->
         "restartPolicy": "Never",
         "serviceAccountName": target.service_account,
         "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "containers": [_container(job, target, environment)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": [SCRATCH_VOLUME],
     }
 
 
@@ -121,32 +122,26 @@ def _container(job: TrainingJob, target: JobTarget, environment: Mapping[str, st
         "image": target.image,
         "command": ["python", "-m", "headrace.training"],
         "env": _environment(job, target, environment),
-        "envFrom": [{"secretRef": {"name": name}} for name in target.secrets],
+        "envFrom": variables_from(target.secrets),
         "ports": [{"name": "grpc", "containerPort": PORT}],
         "resources": _resources(job.training.resources),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "tmp", "mountPath": _SCRATCH}],
+        "securityContext": container_security(),
+        "volumeMounts": [SCRATCH_MOUNT],
     }
 
 
-def _environment(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """Sorted by name, so that the same job renders the same document. Kubernetes itself sets JOB_COMPLETION_INDEX."""
-    variables = {
-        # Libraries and the store's reader keep caches, and the pod may only write below /tmp.
-        "HOME": _SCRATCH,
-        "HEADRACE_HOME": f"{_SCRATCH}/headrace",
+def _environment(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> list[Manifest]:
+    """Kubernetes itself adds JOB_COMPLETION_INDEX."""
+    wanted = {
+        **SCRATCH_ENVIRONMENT,
         **target.environment,
         **environment,
         JOB_VARIABLE: job.model_dump_json(),
         THREADS_VARIABLE: str(cores(job.training.resources.cpu)),
     }
     if job.training.workers > 1:
-        variables[HOSTS_VARIABLE] = ",".join(worker_hosts(job, target))
-    return [{"name": name, "value": value} for name, value in sorted(variables.items())]
+        wanted[HOSTS_VARIABLE] = ",".join(worker_hosts(job, target))
+    return variables(wanted)
 
 
 def cores(quantity: str) -> int:

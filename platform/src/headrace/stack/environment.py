@@ -7,6 +7,7 @@ command a person runs with this environment is not the stack's to end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,13 @@ def _flatten(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
     flat: list[tuple[str, str]] = []
     for key, value in nested.items():
         name = f"{prefix}{key.upper()}"
-        flat += _flatten(value, f"{name}__") if isinstance(value, dict) else [(name, str(value))]
+        flat += _flatten(value, f"{name}__") if isinstance(value, dict) else [(name, _as_text(value))]
     return flat
+
+
+def _as_text(value: Any) -> str:
+    """As the settings are read back: lists as JSON."""
+    return json.dumps(value) if isinstance(value, list) else str(value)
 
 
 def mlflow_client_environment(settings: Settings) -> dict[str, str]:
