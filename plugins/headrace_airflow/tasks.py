@@ -17,7 +17,8 @@ from airflow.sdk import Asset, Param, TriggerRule
 from headrace.specs.pipeline import TRAINING_TASK, RunRequest
 from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
 from headrace.specs.training import TRAINING_POOL
-from headrace_airflow.operators import StepOperator, TrainingJobOperator
+from headrace_airflow.steps import StepOperator
+from headrace_airflow.training import TrainingJobOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
