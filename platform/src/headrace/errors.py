@@ -47,6 +47,12 @@ class UnavailableError(HeadraceError):
     exit_code = 4
 
 
+class ForbiddenError(HeadraceError):
+    """The account the platform works as lacks a right; says which."""
+
+    exit_code = 5
+
+
 class SourceError(HeadraceError):
     """A dataset's source is missing, unreadable or not what its digest says."""
 
