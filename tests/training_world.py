@@ -11,7 +11,7 @@ from headrace.adapters.directory_store import DirectoryStore
 from headrace.adapters.local_processes import LocalTrainingLauncher
 from headrace.specs.dataset import Split
 from headrace.specs.training import Candidate, TrainingJob
-from headrace.usecases.train import Trainer
+from headrace.usecases.train import Trainer, TrainingRecords
 from training_data import training_job, write_version
 
 
@@ -38,10 +38,8 @@ class TrainingWorld:
 
     def train(self, job: TrainingJob, log: Callable[[str], None] = print) -> Candidate:
         trainer = Trainer(
-            tracking=self.tracking,
-            registry=self.registry,
+            records=TrainingRecords(tracking=self.tracking, registry=self.registry, store=self.store),
             launcher=self.launcher,
-            store=self.store,
             locks=FakeLocks(),
             environment={"MLFLOW_TRACKING_URI": self.url, "HEADRACE_HOME": str(self.home)},
         )

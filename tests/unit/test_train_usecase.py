@@ -9,7 +9,7 @@ from fakes_promotion import FakeRegistry
 from fakes_training import FakeLauncher, FakeTracking
 from headrace.errors import TrainingFailedError
 from headrace.specs.dataset import Split
-from headrace.usecases.train import Trainer
+from headrace.usecases.train import Trainer, TrainingRecords
 from training_data import training_job, write_version
 
 
@@ -26,10 +26,8 @@ class World:
 
     def train(self):
         trainer = Trainer(
-            tracking=self.tracking,
-            registry=self.registry,
+            records=TrainingRecords(tracking=self.tracking, registry=self.registry, store=self.store),
             launcher=self.launcher,
-            store=self.store,
             locks=self.locks,
             environment={"MLFLOW_TRACKING_URI": "http://mlflow"},
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headrace.specs.pipeline import PipelineSpec
     from headrace.specs.training import Candidate, TrainingJob
     from headrace.usecases.promote import Promoter
-    from headrace.usecases.train import Trainer
+    from headrace.usecases.train import Trainer, TrainingRecords
 
 log = logging.getLogger(__name__)
 
@@ -122,20 +122,24 @@ class Platform:
         )
 
     @cached_property
-    def trainer(self) -> Trainer:
-        """Trains members."""
-        from headrace.adapters.local_processes import LocalTrainingLauncher
+    def training_records(self) -> TrainingRecords:
+        """Runs, results and registered versions of training jobs."""
         from headrace.adapters.mlflow.tracking import MlflowTracking
+        from headrace.usecases.train import TrainingRecords
+
+        return TrainingRecords(tracking=MlflowTracking(self.settings.tracking()), registry=self.registry, store=self.store)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """Trains members with processes of this machine."""
+        from headrace.adapters.local_processes import LocalTrainingLauncher
         from headrace.usecases.train import Trainer
 
-        url = self.settings.tracking()
         return Trainer(
-            tracking=MlflowTracking(url),
-            registry=self.registry,
+            records=self.training_records,
             launcher=LocalTrainingLauncher(),
-            store=self.store,
             locks=self.locks,
-            environment={"MLFLOW_TRACKING_URI": url},
+            environment={"MLFLOW_TRACKING_URI": self.settings.tracking()},
         )
 
     # --- what it does ---

@@ -1,5 +1,6 @@
 """A training job as Kubernetes objects, compared whole."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 import yaml
 
 from golden import assert_golden
-from headrace.render.job import JobTarget, cores, job_name, render_job, worker_hosts
+from headrace.render.job import QUEUE_LABEL, JobTarget, cores, job_name, render_job, render_service, worker_hosts
 from headrace.render.tf_config import render_tf_config
 from headrace.specs.dataset import DatasetVersion, Split
-from headrace.specs.training import Architecture, MemberSpec, Resources, TrainingJob, TrainingSpec
+from headrace.specs.training import Architecture, MemberSpec, Placement, Resources, Toleration, TrainingJob, TrainingSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGET = JobTarget(
@@ -21,6 +22,14 @@ TARGET = JobTarget(
     image="headrace/trainer:0.1.0",
     environment={"MLFLOW_TRACKING_URI": "http://headrace-mlflow:5000"},
     secrets=("headrace-store",),
+)
+
+
+PLACEMENT = Placement(
+    priority_class="research",
+    queue="research-gpu",
+    node_selector={"pool": "gpu"},
+    tolerations=(Toleration(key="gpu", effect="NoSchedule"), Toleration(key="team", operator="Equal", value="vision")),
 )
 
 
@@ -43,16 +52,31 @@ def _job(**training):
     )
 
 
+def _documents(job, target=TARGET):
+    return render_job(job, target, environment={"MLFLOW_RUN_ID": "run-1"}), render_service(job, target, uid="u-1")
+
+
 @pytest.mark.parametrize(
     ("name", "training"),
     [
         ("two-workers", {"workers": 2}),
         ("one-worker-with-a-gpu", {"workers": 1, "resources": Resources(cpu="4", memory="8Gi", gpu=1)}),
+        ("placed", {"workers": 2, "placement": PLACEMENT}),
     ],
 )
 def test_a_job_renders_as_reviewed(name, training):
-    documents = render_job(_job(**training), TARGET, environment={"MLFLOW_RUN_ID": "run-1"})
+    documents = _documents(_job(**training))
     assert_golden(GOLDEN / f"job-{name}.yaml", yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def test_a_pipelines_own_placement_wins_over_the_installations():
+    target = dataclasses.replace(TARGET, priority_class="training", queue="everybody")
+    job, _ = _documents(_job(), target)
+    assert job["spec"]["template"]["spec"]["priorityClassName"] == "training"
+    assert job["metadata"]["labels"][QUEUE_LABEL] == "everybody"
+    job, _ = _documents(_job(placement=PLACEMENT), target)
+    assert job["spec"]["template"]["spec"]["priorityClassName"] == "research"
+    assert job["metadata"]["labels"][QUEUE_LABEL] == "research-gpu"
 
 
 def test_tf_config_renders_as_reviewed():
@@ -74,7 +98,7 @@ def test_cores_of_a_quantity(quantity, expected):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_kubernetes_own_models_know_every_field(workers):
-    service, job = render_job(_job(workers=workers), TARGET, environment={"MLFLOW_RUN_ID": "1"})
+    job, service = _documents(_job(workers=workers, placement=PLACEMENT))
     api = kubernetes.client.ApiClient()
     for manifest, model in ((service, "V1Service"), (job, "V1Job")):
         read = api.deserialize(SimpleNamespace(data=json.dumps(manifest)), model)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Name
@@ -46,6 +47,36 @@ class Resources(Spec):
     """A worker uses one at most; to use more, ask for more workers."""
 
 
+class Toleration(Spec):
+    """A node's taint that workers put up with, as in a pod's spec."""
+
+    key: str | None = None
+    """None stands for every taint."""
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str | None = None
+    """Compared when the operator is `Equal`."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """None stands for all three."""
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> Toleration:
+        if (self.operator == "Equal") != (self.value is not None):
+            raise ValueError("a `value` goes with operator `Equal`, and only with that")
+        return self
+
+
+class Placement(Spec):
+    """Where on a cluster a pipeline's workers run, where it differs from the installation's own settings."""
+
+    priority_class: str | None = None
+    queue: str | None = None
+    """The Kueue LocalQueue that admits the job; without one, the namespace's quota does."""
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    schedule_within_seconds: int | None = Field(default=None, ge=1)
+    """How long an admitted worker may wait for a node before the job fails with the scheduler's reason."""
+
+
 class MemberSpec(Spec):
     """One architecture in a pipeline, with what it does not share with the others."""
 
@@ -69,6 +100,7 @@ class TrainingSpec(Spec):
     golden_rows: int = Field(default=10, ge=1)
     """Validation examples whose predictions are recorded at training and asked again of every replica."""
     resources: Resources = Resources()
+    placement: Placement = Placement()
     retries: int = Field(default=1, ge=0)
     timeout_minutes: int = Field(default=60, ge=1)
 
@@ -100,6 +132,11 @@ class TrainingJob(Spec):
     dataset: DatasetVersion
     model: Name
     """The registered model the candidate will be a version of."""
+
+    @property
+    def key(self) -> str:
+        """What every try of the job has in common, and no other job: its run and its lock are named by it."""
+        return f"{self.pipeline}/{self.run}/{self.name}"
 
     @property
     def prefix(self) -> str:
