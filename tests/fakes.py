@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from headrace.errors import CorruptError, NotFoundError
+from headrace.ports.log import LogLine
 from headrace.ports.store import StoredObject, check_key
+from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Materialisation
+from headrace.specs.step import Step
 
 
 class FixedClock:
@@ -126,3 +129,54 @@ class FakeLocks:
             yield waited
         finally:
             lock.release()
+
+
+class TaskDiedError(BaseException):
+    """Raised where a task is killed while its step goes on."""
+
+
+class FakeSteps:
+    """`ports.steps.StepRunner` whose commands are threads, and outlive a caller that dies: as pods do.
+
+    Args:
+        store: gets the results.
+        command: what a step does.
+    """
+
+    def __init__(self, store: FakeStore, command: Callable[[Step], Spec]) -> None:
+        self._store = store
+        self._command = command
+        self._running: dict[str, threading.Thread] = {}
+        self._failures: dict[str, BaseException] = {}
+        self.started: list[str] = []
+        """The runs whose steps were started."""
+        self.dies: Callable[[], object] | None = None
+        """When set, the next caller of `run` dies when this returns; the command goes on."""
+
+    def await_earlier(self, step: Step, *, log: LogLine) -> None:
+        if earlier := self._running.pop(step.identity, None):
+            log(f"waiting for an earlier {step.name}")
+            earlier.join(30)
+            if failure := self._failures.pop(step.identity, None):
+                log(f"it failed: {failure}")
+
+    def run(self, step: Step, *, log: LogLine) -> None:
+        earlier = self._running.get(step.identity)
+        assert earlier is None or not earlier.is_alive(), f"two commands of {step.identity} at a time"
+        self.started.append(step.run)
+        self._running[step.identity] = command = threading.Thread(target=self._perform, args=(step,), daemon=True)
+        command.start()
+        if self.dies is not None:
+            dies, self.dies = self.dies, None
+            dies()
+            raise TaskDiedError
+        command.join(30)
+        del self._running[step.identity]
+        if failure := self._failures.pop(step.identity, None):
+            raise failure
+
+    def _perform(self, step: Step) -> None:
+        try:
+            self._store.put_bytes(step.result_key, self._command(step).model_dump_json().encode())
+        except BaseException as failure:  # the tests' own, too, which stand for a killed process
+            self._failures[step.identity] = failure

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fakes import FakeCatalogue, FakeLocks, FakeStore, FixedClock
+from builders import pipeline
+from fakes import FakeCatalogue, FakeLocks, FakeSteps, FakeStore, FixedClock
 from headrace.adapters.arrow_shards import ArrowShards
 from headrace.adapters.dataset_reader import open_split
 from headrace.adapters.idx.source import IdxFiles
 from headrace.specs.dataset import DatasetSpec, DatasetVersion, Freshness, Split
-from headrace.specs.step import IngestResult
+from headrace.specs.step import IngestStep, Materialised
 from headrace.usecases.freshness import check_freshness
-from headrace.usecases.ingest import Ingestor
+from headrace.usecases.ingest import Ingestor, Progress, unobserved
+from headrace.usecases.materialise import Materialiser
 from idx_files import dataset_spec, raw_content, write_raw
 
 
 class IngestWorld:
     """The dataset `shoes`: 120 training rows in four unequal classes, 30 test rows, raw files in `<folder>/raw`.
 
-    `parts` replace the fakes: `store`, `catalogue`, `locks`, `clock`.
+    `parts` replace the fakes: `store`, `catalogue`, `locks`, `clock`, `steps`.
     """
 
     def __init__(self, folder: Path, **parts: Any) -> None:
@@ -30,6 +33,10 @@ class IngestWorld:
         self.catalogue = parts.get("catalogue") or FakeCatalogue()
         self.locks = parts.get("locks") or FakeLocks()
         self.clock = parts.get("clock") or FixedClock()
+        self.steps = parts.get("steps") or FakeSteps(self.store, self.make)
+        self.log: list[str] = []
+        self.progress: Progress = unobserved
+        """Told of the rows that an ingest step writes."""
         self.content = raw_content()
         write_raw(folder / "raw", self.content)
 
@@ -37,17 +44,34 @@ class IngestWorld:
         """The dataset's spec."""
         return dataset_spec(self.content, **changes)
 
-    def ingest(self, spec: DatasetSpec | None = None, **options: Any) -> IngestResult:
-        """Ingest it."""
-        ingestor = Ingestor(
+    def step(self, spec: DatasetSpec | None = None, *, run: str = "r1") -> IngestStep:
+        """The step that ingests it."""
+        return IngestStep(pipeline=pipeline(dataset=spec or self.spec(), folder=self.folder), run=run)
+
+    def make(self, step: IngestStep) -> DatasetVersion:
+        """What the step's command does."""
+        ingestor = Ingestor(source=IdxFiles(), shards=ArrowShards(), store=self.store, clock=self.clock)
+        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=self.progress)
+
+    def ingest(self, spec: DatasetSpec | None = None, *, run: str = "r1", force: bool = False) -> Materialised:
+        """Have a fresh version, made by the step if there is none; a forced one is asked for a moment after all that was done."""
+        if force:
+            self.clock.pass_time(microseconds=1)
+        return self.materialise(spec, run=run, newer_than=self.clock() if force else None)
+
+    def materialise(
+        self, spec: DatasetSpec | None = None, *, run: str = "r1", newer_than: datetime | None = None
+    ) -> Materialised:
+        """The same, for a run that was asked for at a given moment."""
+        materialiser = Materialiser(
             source=IdxFiles(),
-            shards=ArrowShards(),
             store=self.store,
             catalogue=self.catalogue,
             locks=self.locks,
+            steps=self.steps,
             clock=self.clock,
         )
-        return ingestor.ingest(spec or self.spec(), self.folder, **options)
+        return materialiser.materialise(self.step(spec, run=run), log=self.log.append, newer_than=newer_than)
 
     def check(self, spec: DatasetSpec | None = None, **options: Any) -> Freshness:
         """Ask whether it is fresh."""

@@ -15,9 +15,9 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.sdk import Asset, Param, TriggerRule
 
 from headrace.specs.pipeline import TRAINING_TASK, RunRequest
-from headrace.specs.step import IngestStep, PromoteStep, VerifyStep
+from headrace.specs.step import PromoteStep, VerifyStep
 from headrace.specs.training import TRAINING_POOL
-from headrace_airflow.steps import StepOperator
+from headrace_airflow.steps import MaterialiseOperator, StepOperator
 from headrace_airflow.training import TrainingJobOperator
 
 if TYPE_CHECKING:
@@ -92,10 +92,12 @@ def ingest_if_stale(spec: PipelineSpec) -> XComArg:
     check = ShortCircuitOperator(
         task_id="is_stale", python_callable=_staleness_check(spec), ignore_downstream_trigger_rules=False
     )
-    ingest = StepOperator(
+    ingest = MaterialiseOperator(
         task_id="ingest",
         spec=spec,
-        build=lambda run, request, _: IngestStep(pipeline=spec, run=run, force=request.force_refresh),
+        retries=1,
+        retry_delay=timedelta(seconds=5),
+        execution_timeout=timedelta(minutes=spec.dataset.timeout_minutes),
     )
     publish = PythonOperator(
         task_id="dataset",

@@ -14,34 +14,23 @@ from headrace.adapters.postgres.catalogue import PostgresCatalogue
 from headrace.adapters.postgres.locks import PostgresLocks
 from idx_files import dataset_spec
 from ingest_world import IngestWorld
+from waiting import wait_for
 
-INGEST = """
-import pathlib, sys, threading
-from headrace.adapters.arrow_shards import ArrowShards
-from headrace.adapters.directory_store import DirectoryStore
-from headrace.adapters.idx.source import IdxFiles
-from headrace.adapters.postgres.catalogue import PostgresCatalogue
-from headrace.adapters.postgres.locks import PostgresLocks
-from headrace.bootstrap import utc_now
-from headrace.specs.dataset import DatasetSpec
-from headrace.usecases.ingest import Ingestor, unobserved
+TASK = """
+import datetime, sys
+from headrace.adapters.local_steps import LocalStepRunner
+from headrace.bootstrap import Platform, utc_now
+from headrace.specs.step import IngestStep
 
-url, folder, spec, mode = sys.argv[1:]
-
-def stop(done, total):
-    print("writing", flush=True)
-    threading.Event().wait()
-
-ingestor = Ingestor(
-    source=IdxFiles(), shards=ArrowShards(), store=DirectoryStore(pathlib.Path(folder, "store")),
-    catalogue=PostgresCatalogue(url), locks=PostgresLocks(url), clock=utc_now,
-)
+document, mode = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
-progress = stop if mode == "stop" else unobserved
-result = ingestor.ingest(DatasetSpec.model_validate_json(spec), pathlib.Path(folder), force=mode == "force", progress=progress)
+newer_than = utc_now() if mode == "force" else None
+step = IngestStep.model_validate_json(document)
+result = Platform().materialise(step, steps=LocalStepRunner(), log=lambda line: print(line, flush=True), newer_than=newer_than)
 print(result.model_dump_json())
 """
+"""As the orchestrator's task does it: the step is a process of its own."""
 
 
 @pytest.fixture
@@ -61,15 +50,19 @@ def world(tmp_path, postgres_url):
 def start(world, postgres_url):
     """Start a process that will ingest when told to."""
     started = []
+    environment = {
+        "HEADRACE_HOME": str(world.folder),
+        "HEADRACE_DATABASE_URL": postgres_url,
+        "TMPDIR": str(world.folder),  # what a killed one leaves goes with the test
+    }
 
     def start_one(mode="plain"):
-        spec = world.spec().model_dump_json()
         process = subprocess.Popen(
-            [sys.executable, "-c", INGEST, postgres_url, str(world.folder), spec, mode],
+            [sys.executable, "-c", TASK, world.step().model_dump_json(), mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"TMPDIR": str(world.folder)},  # what a killed one leaves goes with the test
+            env=os.environ | environment,
         )
         started.append(process)
         assert process.stdout.readline() == "ready\n"
@@ -93,7 +86,7 @@ def test_processes_that_ingest_at_once_do_so_once(world, start, mode):
     with world.locks.hold(f"ingest/{world.spec().name}"):  # so that all of them have asked before one begins
         go(*processes)
         wait_for_waiters(world, 3)
-    results = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    results = [json.loads(process.communicate(timeout=60)[0].splitlines()[-1]) for process in processes]
     versions = world.catalogue.versions(world.spec().name)
     assert len(versions) == 1
     assert {result["version"]["version"] for result in results} == {versions[0].version}
@@ -111,15 +104,16 @@ def wait_for_waiters(world, count):
             found = connection.execute(waiting).scalar()
 
 
-def test_a_killed_ingestion_leaves_nothing_visible_and_does_not_block_the_next(world, start):
-    process = start("stop")
+def test_a_killed_task_takes_its_step_with_it_leaves_nothing_visible_and_does_not_block_the_next(world, start):
+    plain = world.spec
+    world.spec = lambda: plain(rows_per_shard=1)  # 150 files: time enough to be killed in
+    process = start()
     go(process)
-    assert process.stdout.readline() == "writing\n"
-    half = world.stored()
-    assert half, "or the test would show nothing"
+    wait_for(lambda: len(world.stored()) >= 3, 30, "the step writes")
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     assert world.catalogue.latest(world.spec().name) is None
+    assert not [key for key in world.stored() if key.endswith("manifest.json")], "it was killed half-way"
     version = world.ingest().version
     assert world.check(full=True).fresh
     assert all(key.startswith(version.location) for key in world.stored())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.ingest import measure_process, real_dataset, repeat_dataset
-from fakes import FakeCatalogue, FakeLocks, FixedClock
+from fakes import FixedClock
 from headrace.adapters.arrow_shards import ArrowShards
 from headrace.adapters.dataset_reader import open_split, read_manifest
 from headrace.adapters.directory_store import DirectoryStore
@@ -21,15 +21,7 @@ SPLITS = {Split.TRAIN: 55_000, Split.VALIDATION: 5_000, Split.TEST: 10_000}
 def test_fashion_mnist_is_split_exactly_and_evenly(tmp_path):
     spec, base = real_dataset()
     store = DirectoryStore(tmp_path)
-    ingestor = Ingestor(
-        source=IdxFiles(),
-        shards=ArrowShards(),
-        store=store,
-        catalogue=FakeCatalogue(),
-        locks=FakeLocks(),
-        clock=FixedClock(),
-    )
-    version = ingestor.ingest(spec, base).version
+    version = Ingestor(source=IdxFiles(), shards=ArrowShards(), store=store, clock=FixedClock()).ingest(spec, base)
     assert version.rows == SPLITS
     assert len(read_manifest(store, version).shards) == 6 + 1 + 1
     for split, rows in SPLITS.items():
@@ -40,11 +32,11 @@ def test_fashion_mnist_is_split_exactly_and_evenly(tmp_path):
         assert 60 < np.mean([images.mean() for images, _ in pieces]) < 85, "the mean of Fashion-MNIST's pixels is 73"
 
 
-def test_memory_does_not_grow_with_the_data(tmp_path, postgres_url):
+def test_memory_does_not_grow_with_the_data(tmp_path):
     spec, base = real_dataset()
     store = tmp_path / "store"
-    one = measure_process(postgres_url, store, spec, base)
-    four = measure_process(postgres_url, store, repeat_dataset(spec, base, tmp_path / "raw", times=4), tmp_path)
+    one = measure_process(store, spec, base)
+    four = measure_process(store, repeat_dataset(spec, base, tmp_path / "raw", times=4), tmp_path)
     assert four.peak_mb < 1.1 * one.peak_mb
     assert one.peak_mb < 250
 

@@ -121,7 +121,8 @@ def test_a_damaged_version_is_replaced_and_stays_known(world):
 
 def test_progress_ends_with_all_rows(world):
     seen = []
-    world.ingest(progress=lambda done, total: seen.append((done, total)))
+    world.progress = lambda done, total: seen.append((done, total))
+    world.ingest()
     assert seen == [(120, 150), (150, 150)]
 
 
@@ -208,8 +209,8 @@ class CrashingCatalogue(FakeCatalogue):
         return self.crash.around(super().commit, materialisation) if self.crash else super().commit(materialisation)
 
 
-WRITES = 7
-"""Five shards, the manifest, the catalogue."""
+WRITES = 8
+"""Five shards, the manifest, the step's result, the catalogue."""
 MANIFEST = 6
 
 
@@ -226,7 +227,7 @@ def test_a_crash_at_any_write_leaves_all_or_nothing_and_the_next_ingestion_repai
     whole = at > MANIFEST or (at == MANIFEST and after)
     assert world.ingest().cached == whole, "a version with its manifest is whole, only unknown"
     assert len(world.catalogue.versions("shoes")) == 1
-    assert len(world.stored()) == WRITES - 1, "no garbage is left"
+    assert len(world.stored()) == MANIFEST, "no garbage is left"
     assert world.check(full=True).fresh
 
 
@@ -260,7 +261,8 @@ def test_of_two_at_once_the_second_waits_and_uses_what_the_first_made(world, for
         assert go_on.wait(30)
 
     world.locks.hold = hold_visibly
-    first = threading.Thread(target=lambda: results.update(first=world.ingest(force=force, progress=pause)))
+    world.progress = pause
+    first = threading.Thread(target=lambda: results.update(first=world.ingest(force=force)))
     second = threading.Thread(target=lambda: results.update(second=world.ingest(force=force)))
     first.start()
     assert writing.wait(30)

@@ -7,15 +7,15 @@ import pytest
 from builders import dataset_version, pipeline
 from fakes import FakeStore
 from headrace.errors import InvalidSpecError
-from headrace.specs.step import IngestResult, IngestStep, run_name
+from headrace.specs.dataset import DatasetVersion
+from headrace.specs.step import IngestStep, Placement, PromoteStep, VerifyStep, run_name
 from headrace.steps import __main__ as steps
 
 
 @pytest.fixture
 def platform(monkeypatch):
     """An installation whose ingest use case needs no world."""
-    made = IngestResult(version=dataset_version(), cached=False, reason="stale: never ingested")
-    monkeypatch.setitem(steps.STEPS, "ingest", steps._step(IngestStep, lambda platform, step: made))
+    monkeypatch.setitem(steps.STEPS, "ingest", steps._step(IngestStep, lambda platform, step: dataset_version()))
     return SimpleNamespace(store=FakeStore())
 
 
@@ -23,8 +23,7 @@ def test_the_result_is_one_object_under_the_runs_prefix(platform):
     step = IngestStep(pipeline=pipeline(), run="r1")
     steps.run_step("ingest", step.model_dump_json(), platform)
     assert [item.key for item in platform.store.list("")] == ["runs/shoes/r1/ingest/result.json"]
-    result = IngestResult.model_validate_json(platform.store.get_bytes(step.result_key))
-    assert result.version == dataset_version()
+    assert DatasetVersion.model_validate_json(platform.store.get_bytes(step.result_key)) == dataset_version()
 
 
 def test_a_step_that_is_none_and_a_spec_that_is_none_are_refused(platform):
@@ -36,3 +35,18 @@ def test_a_step_that_is_none_and_a_spec_that_is_none_are_refused(platform):
 
 def test_a_run_id_becomes_part_of_a_key():
     assert run_name("manual__2026-11-21T11:00:00+00:00") == "manual__2026-11-21T11-00-00-00-00"
+
+
+def test_only_steps_that_turn_data_into_data_run_in_pods():
+    assert {step.name: step.placement for step in (IngestStep, PromoteStep, VerifyStep)} == {
+        "ingest": Placement.POD,
+        "promote": Placement.BESIDE_SCHEDULER,
+        "verify": Placement.BESIDE_SCHEDULER,
+    }
+
+
+def test_a_dataset_is_ingested_by_one_step_at_a_time_whichever_run_wants_it():
+    first, second = (IngestStep(pipeline=pipeline(name=name), run=name) for name in ("shoes", "boots"))
+    assert first.identity == second.identity
+    promotions = [PromoteStep(pipeline=pipeline(), run=run, candidates=(), size=1) for run in ("r1", "r2")]
+    assert promotions[0].identity != promotions[1].identity

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headrace.config import Settings, load_settings
-from headrace.specs.step import IngestResult, IngestStep, PromoteResult, PromoteStep, Step, VerifyResult, VerifyStep
+from headrace.specs.step import IngestStep, Materialised, PromoteResult, PromoteStep, Step, VerifyResult, VerifyStep
 
 if TYPE_CHECKING:
     from headrace.adapters.graph_engine import GraphEngine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headrace.ports.registry import ModelRegistry
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
-    from headrace.specs.dataset import Freshness
+    from headrace.specs.dataset import DatasetVersion, Freshness
     from headrace.specs.pipeline import PipelineSpec
     from headrace.specs.training import Candidate, TrainingJob
     from headrace.usecases.promote import Promoter
@@ -102,7 +102,7 @@ class Platform:
 
     @cached_property
     def steps(self) -> StepRunner:
-        """What runs steps."""
+        """What runs steps beside the orchestrator's task, and all of them when there are no pods."""
         from headrace.adapters.local_steps import LocalStepRunner
 
         return LocalStepRunner()
@@ -160,21 +160,31 @@ class Platform:
             full=full,
         )
 
-    def ingest(self, step: IngestStep) -> IngestResult:
+    def ingest(self, step: IngestStep) -> DatasetVersion:
         """Run the ingest step."""
         from headrace.adapters.arrow_shards import ArrowShards
         from headrace.adapters.idx.source import IdxFiles
         from headrace.usecases.ingest import Ingestor
 
-        ingestor = Ingestor(
+        ingestor = Ingestor(source=IdxFiles(), shards=ArrowShards(), store=self.store, clock=utc_now)
+        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=_log_rows())
+
+    def materialise(
+        self, step: IngestStep, *, steps: StepRunner, log: LogLine, newer_than: datetime | None = None
+    ) -> Materialised:
+        """Return a version of the step's dataset that may be used; `steps` makes it if there is none."""
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.materialise import Materialiser
+
+        materialiser = Materialiser(
             source=IdxFiles(),
-            shards=ArrowShards(),
             store=self.store,
             catalogue=self.catalogue,
             locks=self.locks,
+            steps=steps,
             clock=utc_now,
         )
-        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, force=step.force, progress=_log_rows())
+        return materialiser.materialise(step, log=log, newer_than=newer_than)
 
     def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
         """Run a training job and register its candidate."""
@@ -188,7 +198,8 @@ class Platform:
         """Run the verify step."""
         return self.promoter.verify(step)
 
-    def run_step(self, step: Step, *, log: LogLine) -> bytes:
-        """Run a step where this installation runs steps, and return its result as JSON."""
-        self.steps.run(step, log=log)
+    def run_step(self, step: Step, *, steps: StepRunner, log: LogLine) -> bytes:
+        """Have `steps` run a step, and return its result as JSON."""
+        steps.await_earlier(step, log=log)
+        steps.run(step, log=log)
         return self.store.get_bytes(step.result_key)

@@ -16,7 +16,10 @@ _TAIL_LINES = 20
 
 
 class LocalStepRunner:
-    """Implements `ports.steps.StepRunner` with this interpreter."""
+    """Implements `ports.steps.StepRunner` with this interpreter. A step dies with the process that runs it."""
+
+    def await_earlier(self, step: Step, *, log: LogLine) -> None:
+        """See the port: there is never anything to wait for."""
 
     def run(self, step: Step, *, log: LogLine) -> None:
         """See the port."""

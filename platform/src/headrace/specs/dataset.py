@@ -25,6 +25,18 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0
 """A DNS label: it becomes part of object keys, model names and Kubernetes names."""
 
 
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$")]
+"""An amount in Kubernetes' own units: `500m`, `1Gi`."""
+
+
+class StepResources(Spec):
+    """What a step's pod asks for."""
+
+    cpu: Quantity = "500m"
+    memory: Quantity = "1Gi"
+    """Its limit, too: memory stays bounded whatever the size of the data."""
+
+
 class Split(StrEnum):
     """The parts of a dataset. Decisions are made on validation; test is only ever reported."""
 
@@ -81,6 +93,10 @@ class DatasetSpec(Spec):
     rows_per_shard: int = Field(default=10_000, gt=0)
     classes: tuple[str, ...] = Field(min_length=2)
     """Class names; a label is an index into them."""
+    resources: StepResources = StepResources()
+    """Of the pod that ingests."""
+    timeout_minutes: int = Field(default=60, ge=1)
+    """How long ingesting may take, waiting for another ingestion of the dataset included."""
 
     @property
     def parameters(self) -> dict[str, int | tuple[str, ...]]:

@@ -6,10 +6,11 @@ Specs are complete: a step reads no file of the pipeline's author, so that it ru
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import ClassVar
 
 from headrace.specs.base import Spec
-from headrace.specs.dataset import DatasetVersion
+from headrace.specs.dataset import DatasetVersion, StepResources
 from headrace.specs.pipeline import PipelineSpec
 from headrace.specs.serving import Endpoint, SlotMember
 from headrace.specs.training import Candidate
@@ -22,13 +23,39 @@ def run_name(run_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", run_id)
 
 
+class Placement(StrEnum):
+    """Where the command of a step runs when the installation runs pods."""
+
+    POD = "pod"
+    """In a pod of its own, which of the platform reaches the object store alone: for steps that turn data into data."""
+    BESIDE_SCHEDULER = "beside_scheduler"
+    """As a process of the orchestrator's task: for steps that change what the platform itself knows and does. They need the
+    database, the registry and the serving backend, and no pod that handles data is ever given those credentials."""
+
+
 class Step(Spec):
     """What every step is handed."""
 
     name: ClassVar[str]
+    placement: ClassVar[Placement]
     pipeline: PipelineSpec
     run: str
     """The run's name (see `run_name`)."""
+
+    @property
+    def identity(self) -> str:
+        """What the step works on, alone: no two commands of one identity run at a time."""
+        return f"{self.pipeline.name}/{self.run}/{self.name}"
+
+    @property
+    def resources(self) -> StepResources:
+        """What its pod asks for."""
+        return StepResources()
+
+    @property
+    def timeout_minutes(self) -> int:
+        """How long its pod may live."""
+        return 60
 
     @property
     def prefix(self) -> str:
@@ -42,13 +69,31 @@ class Step(Spec):
 
 
 class IngestStep(Step):
-    """Make a dataset version from the source."""
+    """Make a dataset version from the source, whatever there is already; its result is the `DatasetVersion`.
+
+    Its identity is the dataset: of all runs of all pipelines that want it made, one at a time makes it.
+    """
 
     name: ClassVar[str] = "ingest"
-    force: bool = False
+    placement: ClassVar[Placement] = Placement.POD
+
+    @property
+    def identity(self) -> str:
+        """The dataset's."""
+        return f"ingest/{self.pipeline.dataset.name}"
+
+    @property
+    def resources(self) -> StepResources:
+        """As the dataset's author says."""
+        return self.pipeline.dataset.resources
+
+    @property
+    def timeout_minutes(self) -> int:
+        """As the dataset's author says."""
+        return self.pipeline.dataset.timeout_minutes
 
 
-class IngestResult(Spec):
+class Materialised(Spec):
     """The version to train on, and how it came to be."""
 
     version: DatasetVersion
@@ -61,6 +106,7 @@ class PromoteStep(Step):
     """Choose the best candidates and make them what serves."""
 
     name: ClassVar[str] = "promote"
+    placement: ClassVar[Placement] = Placement.BESIDE_SCHEDULER
     candidates: tuple[Candidate, ...]
     size: int
 
@@ -82,6 +128,7 @@ class VerifyStep(Step):
     """Ask the endpoint what was recorded at training; put the former graph back if it answers otherwise."""
 
     name: ClassVar[str] = "verify"
+    placement: ClassVar[Placement] = Placement.BESIDE_SCHEDULER
     promotion: PromoteResult
 
 

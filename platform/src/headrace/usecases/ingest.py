@@ -1,17 +1,15 @@
-"""Ingesting: raw files → checked, decoded, split, written as shards → an immutable dataset version."""
+"""Ingesting: raw files → checked, decoded, split, written as shards → an immutable dataset version in the store."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from headrace.ports.catalogue import Catalogue
 from headrace.ports.clock import Clock
-from headrace.ports.locks import Locks
 from headrace.ports.shards import ShardFormat
 from headrace.ports.source import RawData, Source
 from headrace.ports.store import ObjectStore
@@ -19,16 +17,12 @@ from headrace.specs.dataset import (
     DatasetManifest,
     DatasetSpec,
     DatasetVersion,
-    Freshness,
     Shard,
     Split,
     content_digest,
     dataset_prefix,
 )
-from headrace.specs.step import IngestResult
-from headrace.usecases.freshness import check_freshness
 from headrace.usecases.materialisation import INGEST_VERSION, materialisation_key, materialisation_of
-from headrace.usecases.recovery import recover
 from headrace.usecases.shard_writer import ShardTarget, SplitWriter
 from headrace.usecases.split import HoldOut, class_counts
 
@@ -41,57 +35,30 @@ def unobserved(done: int, total: int) -> None:
     del done, total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ingestor:
-    """Makes dataset versions; its fields are what it works with."""
+    """Makes dataset versions; its fields are what it works with: of the platform, the store alone."""
 
     source: Source
     shards: ShardFormat
     store: ObjectStore
-    catalogue: Catalogue
-    locks: Locks
     clock: Clock
 
-    def ingest(self, spec: DatasetSpec, base: Path, *, force: bool = False, progress: Progress = unobserved) -> IngestResult:
-        """Return a fresh version, made now unless there is one.
+    def ingest(self, spec: DatasetSpec, base: Path, *, progress: Progress = unobserved) -> DatasetVersion:
+        """Make a new version; its manifest is stored last, and makes it whole. Equal input and parameters give an equal `digest`.
 
-        One ingestion of a dataset runs at a time, on all machines that share the catalogue; whoever waited for another uses
-        its version. A forced one uses a version made while it waited, too: it is newer than the request.
-        A version becomes visible last, with its manifest and its catalogue entry; what a crash leaves before that is removed,
-        or completed, by the next ingestion. Equal input and parameters give an equal `digest`.
+        What a crash leaves before the manifest is garbage; nobody knows the version before it is committed to the catalogue.
+        Both are the caller's (`usecases.materialise`).
 
         Args:
             spec: the dataset.
             base: the folder a relative source path is relative to.
-            force: ingest although the cached version is fresh.
             progress: told of the rows written.
 
         Raises:
-            SourceError: the raw files are missing, broken or not what the spec declares; nothing was committed.
+            SourceError: the raw files are missing, broken or not what the spec declares; no manifest was written.
             InvalidSpecError: the spec does not fit the data.
         """
-        requested = self.clock()
-        with self.locks.hold(f"ingest/{spec.name}") as waited:
-            recover(spec.name, store=self.store, catalogue=self.catalogue)
-            found = self._look(spec, base, force=force, since=requested if waited else None)
-            if found.version is not None:
-                return IngestResult(version=found.version, cached=True, reason=found.reason)
-            return IngestResult(version=self._make(spec, base, progress), cached=False, reason=found.reason)
-
-    def _look(self, spec: DatasetSpec, base: Path, *, force: bool, since: datetime | None) -> Freshness:
-        latest = self.catalogue.latest(spec.name)
-        made_meanwhile = latest is not None and since is not None and latest.version.created >= since
-        return check_freshness(
-            spec,
-            base,
-            source=self.source,
-            store=self.store,
-            catalogue=self.catalogue,
-            clock=self.clock,
-            force=force and not made_meanwhile,
-        )
-
-    def _make(self, spec: DatasetSpec, base: Path, progress: Progress) -> DatasetVersion:
         name = f"{self.clock().astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         prefix = f"{dataset_prefix(spec.name)}{name}/"
         with self.source.open(spec.source, base) as raw, TemporaryDirectory(prefix="headrace-ingest-") as scratch:
@@ -105,10 +72,9 @@ class Ingestor:
             )
             shards = _write_splits(spec, raw, target, progress)
             manifest = self._manifest(spec, name, raw, shards)
-        materialisation = materialisation_of(manifest)
-        self.store.put_bytes(materialisation.version.manifest_key, manifest.model_dump_json(indent=2, by_alias=True).encode())
-        self.catalogue.commit(materialisation)
-        return materialisation.version
+        version = materialisation_of(manifest).version
+        self.store.put_bytes(version.manifest_key, manifest.model_dump_json(indent=2, by_alias=True).encode())
+        return version
 
     def _manifest(self, spec: DatasetSpec, version: str, raw: RawData, shards: tuple[Shard, ...]) -> DatasetManifest:
         return DatasetManifest(
