@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from graph_engine import SPACE, running_engine
 from headrace.render.seldon import ServingTarget, render_deployment
 from headrace.specs.serving import EnsembleSpec, SlotMember
+from serving.odd_graphs import deployment
 
 CLASSES = ["shirt", "shoe", "bag"]
 ROW = [[0] * 28] * 28
@@ -84,3 +86,15 @@ def live(engine, graph):
     engine.put(document).raise_for_status()
     assert engine.settled("live")["state"] == "Available"
     return models
+
+
+@pytest.fixture
+def run(engine):
+    """Applies a graph under the name `odd` and waits until it is settled; removes it in the end."""
+
+    def apply(graph, *, wait=True, **options):
+        engine.put(deployment("odd", graph, **options)).raise_for_status()
+        return engine.settled("odd") if wait else engine.status("odd")
+
+    yield apply
+    httpx.delete(engine.resource("odd"), trust_env=False, timeout=60)

@@ -8,23 +8,11 @@ import numpy as np
 import psutil
 import pytest
 
-from serving.odd_graphs import TWO_CLASSES, answering, deployment, mean_of, node
+from serving.odd_graphs import TWO_CLASSES, answering, mean_of, node
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 ANY = {"data": {"ndarray": [[1]]}}
-
-
-@pytest.fixture
-def run(engine):
-    """Applies a graph under the name `odd` and waits until it is settled; removes it in the end."""
-
-    def apply(graph, *, wait=True, **options):
-        engine.put(deployment("odd", graph, **options)).raise_for_status()
-        return engine.settled("odd") if wait else engine.status("odd")
-
-    yield apply
-    httpx.delete(engine.resource("odd"), trust_env=False, timeout=60)
 
 
 @pytest.mark.parametrize(

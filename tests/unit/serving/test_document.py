@@ -74,6 +74,30 @@ def test_what_only_a_cluster_can_give_is_let_through(document):
     read(document)
 
 
+def test_init_containers_are_commands_in_order_a_sequence_for_each_component(document):
+    prepare(
+        document,
+        {
+            "name": "fetch-model",
+            "image": "headrace/serving:0.1.0",
+            "command": ["python", "-m", "fetch"],
+            "args": ["--all"],
+            "env": [{"name": "A", "value": "1"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "envFrom": [{"secretRef": {"name": "store"}}],
+            "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+        },
+        {"name": "second", "command": ["true"]},
+    )
+    (sequence,) = read(document).preparations
+    assert [(each.component, each.name) for each in sequence] == [("combiner", "fetch-model"), ("combiner", "second")]
+    assert sequence[0].command == ("python", "-m", "fetch", "--all")
+    assert (sequence[0].environment, sequence[0].inherited) == ({"A": "1"}, {"KEY"})
+
+
+def prepare(document, *init_containers):
+    predictor(document)["componentSpecs"][0]["spec"]["initContainers"] = list(init_containers)
+
+
 def predictor(document):
     return document["spec"]["predictors"][0]
 
@@ -100,7 +124,12 @@ REFUSED = {
     "no replicas": (lambda d: predictor(d)["componentSpecs"][1].update(replicas=0), "from 1 to"),
     "far too many replicas": (lambda d: predictor(d).update(replicas=10**6), "from 1 to"),
     "autoscaling": (lambda d: predictor(d)["componentSpecs"][0].update(hpaSpec={"maxReplicas": 3}), "`hpaSpec`"),
-    "init containers": (lambda d: predictor(d)["componentSpecs"][0]["spec"].update(initContainers=[{}]), "`initContainers`"),
+    "an init container without a name": (lambda d: prepare(d, {"command": ["true"]}), "`name` is missing"),
+    "an init container named like a path": (lambda d: prepare(d, {"name": "../up", "command": ["true"]}), "cannot be a name"),
+    "an image's own command": (lambda d: prepare(d, {"name": "a", "image": "b"}), "`command` is missing"),
+    "a command of numbers": (lambda d: prepare(d, {"name": "a", "command": [1]}), "no list of texts"),
+    "a command to fill in": (lambda d: prepare(d, {"name": "a", "command": ["echo", "$(A)"]}), "$(VARIABLES)"),
+    "a sidecar": (lambda d: prepare(d, {"name": "a", "command": ["true"], "restartPolicy": "Always"}), "`restartPolicy`"),
     "a container without a name": (lambda d: container(d).pop("name"), "`name` is missing"),
     "a command": (lambda d: container(d).update(command=["sh"]), "`command` is not supported"),
     "a value from a secret": (lambda d: container(d)["env"].append({"name": "A", "valueFrom": {"k": {}}}), "`valueFrom`"),

@@ -1,5 +1,7 @@
 """A process tree that never outlives its parent, however it dies: Linux's PR_SET_PDEATHSIG (prctl(2)).
 
+`python -m headrace.serving.parent_death COMMAND…` becomes a command that does not: it ends with the process PARENT_KEY names.
+
 The platform has the same few lines (`headrace.adapters.parent_death`); the serving environment imports nothing of it.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 
 PARENT_KEY = "HEADRACE_ENGINE_PID"
 """The environment variable that tells a node which engine it belongs to."""
@@ -27,3 +30,17 @@ def tie_tree_to(parent: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     os.register_at_fork(after_in_child=die_with_parent)
+
+
+def main() -> None:
+    """Become the command, tied to the parent: the kernel remembers across exec."""
+    tie_tree_to(int(os.environ.pop(PARENT_KEY)))
+    command = sys.argv[1:]
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - arguments are a list, no shell
+    except OSError as error:
+        raise SystemExit(f"{command[0]} cannot be run: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

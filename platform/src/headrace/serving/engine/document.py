@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from headrace.serving.engine.containers import Component, Container, InitContainer, components
 from headrace.serving.engine.errors import DocumentError
-from headrace.serving.engine.fields import Fields, count, label, mapping, mappings, refuse, text
+from headrace.serving.engine.fields import Fields, label, mapping, mappings, refuse, text
 
 KIND = "SeldonDeployment"
 TIMEOUT_ANNOTATION = "seldon.io/rest-timeout"
 _DEFAULT_TIMEOUT_MS = 10_000
-_MOST_REPLICAS = 32
 _PLAIN_REST = {"protocol": "seldon", "transport": "rest"}
 
 
@@ -61,23 +61,18 @@ class Deployment:
     name: str
     predictor: str
     root: Node
+    preparations: tuple[tuple[InitContainer, ...], ...]
+    """What must succeed before any node starts: for each component its init containers, in order."""
     timeout: float
     """Seconds a node may take."""
     digest: str
-    """SHA-256 of the canonical spec: equal digests serve the same."""
+    """The spec's (see `digest_of`)."""
     source: Mapping[str, Any]
 
     @property
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.namespace, self.name
-
-
-@dataclass(frozen=True)
-class _Container:
-    image: str
-    environment: Mapping[str, str]
-    replicas: int
 
 
 def parse(document: Any, *, namespace: str, name: str) -> Deployment:
@@ -91,17 +86,24 @@ def parse(document: Any, *, namespace: str, name: str) -> Deployment:
     metadata, spec = mapping(document, "metadata", "document"), mapping(document, "spec", "document")
     _check_identity(document, metadata, namespace, name)
     predictor = _predictor(spec)
-    root = _node(mapping(predictor, "graph", "spec.predictors[0]"), _containers(predictor), "graph")
+    parts = components(predictor)
+    root = _node(mapping(predictor, "graph", "spec.predictors[0]"), _containers(parts), "graph")
     _check_names([node.name for node in root.walk()])
     return Deployment(
         namespace=namespace,
         name=name,
         predictor=text(predictor, "name", "spec.predictors[0]", default="default"),
         root=root,
+        preparations=tuple(part.init_containers for part in parts if part.init_containers),
         timeout=_timeout(metadata, spec),
-        digest=hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+        digest=digest_of(spec),
         source={**document, "metadata": {**metadata, "namespace": namespace, "name": name}},
     )
+
+
+def digest_of(spec: Any) -> str:
+    """SHA-256 of a spec's canonical form: equal digests serve the same."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
 def _check_identity(document: Fields, metadata: Fields, namespace: str, name: str) -> None:
@@ -133,31 +135,11 @@ def _check_plain_rest(part: Fields, where: str) -> None:
             raise DocumentError(f"{key} `{value}` is not spoken here", where=where, remedy=f"Use `{only}`.")
 
 
-def _containers(predictor: Fields) -> dict[str, _Container]:
-    default = count(predictor, "replicas", "spec.predictors[0]", default=1, most=_MOST_REPLICAS)
-    found: dict[str, _Container] = {}
-    for component in mappings(predictor, "componentSpecs", "spec.predictors[0]"):
-        replicas = count(component, "replicas", "componentSpecs", default=default, most=_MOST_REPLICAS)
-        refuse(component, ("hpaSpec", "kedaSpec"), "componentSpecs", because="the number of replicas is fixed here")
-        pod = mapping(component, "spec", "componentSpecs")
-        refuse(pod, ("initContainers",), "componentSpecs", because="a node is one process")
-        for container in mappings(pod, "containers", "componentSpecs"):
-            name = text(container, "name", "containers")
-            found[name] = _container(container, replicas, f"container {name}")
-    return found
+def _containers(parts: list[Component]) -> dict[str, Container]:
+    return {name: container for part in parts for name, container in part.containers.items()}
 
 
-def _container(container: Fields, replicas: int, where: str) -> _Container:
-    refuse(container, ("command", "args"), where, because="every node runs seldon-core-microservice, as MODEL_NAME says")
-    refuse(container, ("envFrom",), where, because="there are no secrets or config maps here")
-    environment = {}
-    for item in mappings(container, "env", where):
-        refuse(item, ("valueFrom",), where, because="there are no secrets or config maps here")
-        environment[text(item, "name", where)] = text(item, "value", where, default="")
-    return _Container(text(container, "image", where, default=""), environment, replicas)
-
-
-def _node(graph: Fields, containers: Mapping[str, _Container], parent: str) -> Node:
+def _node(graph: Fields, containers: Mapping[str, Container], parent: str) -> Node:
     name = label(text(graph, "name", parent), parent)
     where = f"{parent}.{name}"
     kind = _type(graph, where)

@@ -39,6 +39,14 @@ def text(parent: Any, key: str, where: str, default: str | None = None) -> str:
     return value
 
 
+def texts(parent: Any, key: str, where: str) -> list[str]:
+    """The texts listed under `key`; none when it is absent."""
+    value = _get(parent, key, where)
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise DocumentError(f"`{key}` is no list of texts", where=where)
+    return list(value or [])
+
+
 def count(parent: Any, key: str, where: str, *, default: int, most: int) -> int:
     """The whole number, 1 … `most`, under `key`."""
     value = _get(parent, key, where)

@@ -16,6 +16,7 @@ from headrace.serving.engine.document import Deployment, Node, NodeType
 from headrace.serving.engine.errors import NodeTimeoutError, NotReadyError
 from headrace.serving.engine.parallel import together
 from headrace.serving.engine.pool import Pool
+from headrace.serving.engine.preparation import prepare
 from headrace.serving.engine.replica import Launch, Replica
 
 _BEFORE_CHILDREN = {NodeType.MODEL: "/predict", NodeType.TRANSFORMER: "/transform-input"}
@@ -49,17 +50,19 @@ class Generation:
     def __init__(self, deployment: Deployment, launch: Launch) -> None:
         self.deployment = deployment
         """What it was made from. May be replaced by a document with an equal spec: labels and time-outs need no new processes."""
-        self._session = launch.session
+        self._launch = launch
         self._pools = {node.name: Pool(deployment, node, launch) for node in deployment.root.walk()}
         self._asked = 0
 
     async def start(self) -> None:
-        """Start all nodes. Whatever ends the start early, cancellation too, no process is left.
+        """Run all init containers, then start all nodes. Whatever ends this early, cancellation too, no process is left.
 
         Raises:
-            RolloutError: a node did not become ready; says which, and its last words.
+            RolloutError: an init container failed or a node did not become ready; says which, and its last words.
         """
         try:
+            preparations = self.deployment.preparations
+            await together(*(prepare(self.deployment, each, self._launch) for each in preparations))
             await together(*(pool.start() for pool in self._pools.values()))
         except BaseException:
             for pool in self._pools.values():
@@ -115,6 +118,7 @@ class Generation:
                 with replica.busy():
                     return await self._post(replica, method, message)
             except TimeoutError as error:
+                replica.suspect()
                 raise NodeTimeoutError(f"node {node.name} did not answer in {self.deployment.timeout:g} s") from error
             except aiohttp.ClientConnectorError:
                 replica.suspect()  # it was not there at all, which says nothing about the message
@@ -132,8 +136,10 @@ class Generation:
     async def _post(self, replica: Replica, method: str, message: bytes) -> bytes:
         headers = {"Content-Type": "application/json"}
         timeout = aiohttp.ClientTimeout(total=self.deployment.timeout)
-        async with self._session.post(replica.address + method, data=message, headers=headers, timeout=timeout) as reply:
+        async with self._launch.session.post(replica.address + method, data=message, headers=headers, timeout=timeout) as reply:
             body = await reply.read()
+        if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            replica.answered()
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise NodeFailureError(reply.status, body)
         if reply.status >= HTTPStatus.BAD_REQUEST:

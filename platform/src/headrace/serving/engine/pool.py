@@ -39,9 +39,9 @@ class Pool:
         self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self._replicas))]
 
     def least_busy(self, avoid: Collection[Replica] = ()) -> Replica | None:
-        """The ready replica with the fewest requests in flight; None when none is ready, but for the avoided."""
+        """The ready replica with the fewest requests in flight, doubted ones last; None when only avoided ones are ready, or none."""
         ready = (each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid)
-        return min(ready, key=lambda each: each.in_flight, default=None)
+        return min(ready, key=lambda each: (each.doubted, each.in_flight), default=None)
 
     async def stop(self) -> None:
         """End every replica gently, and their supervision."""
@@ -69,11 +69,11 @@ class Pool:
         """Replace the replica whenever it ends: the first time at once, then with growing pauses until one lasts."""
         clock, pause = asyncio.get_running_loop().time, 0.0
         while True:
-            began = clock()
-            await self._replicas[index].wait_ended()
+            began, replica = clock(), self._replicas[index]
+            await replica.live()
             if clock() - began >= _STEADY_SECONDS:
                 pause = 0.0
-            log.warning("replica %d of %s ended; starting it again in %g s", index, self.node.name, pause)
+            log.warning("replica %d of %s starts again in %g s: %s", index, self.node.name, pause, replica.why_ended())
             await asyncio.sleep(pause)
             pause = min(max(2 * pause, _FIRST_BACKOFF_SECONDS), _LAST_BACKOFF_SECONDS)
             self._restarts[index] += 1
@@ -85,6 +85,6 @@ async def _started(replica: Replica) -> None:
     await replica.start()
     if replica.state is not ReplicaState.READY:
         raise RolloutError(
-            f"replica {replica.index} of node {replica.node.name} did not become ready: {replica.why_not_ready()}",
+            f"replica {replica.index} of node {replica.node.name} did not become ready: {replica.why_ended()}",
             where=str(replica.log),
         )

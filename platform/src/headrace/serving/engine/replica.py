@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,11 +18,17 @@ from typing import Any
 import aiohttp
 
 from headrace.serving.engine.document import Deployment, Node
+from headrace.serving.engine.process import Process
 from headrace.serving.parent_death import PARENT_KEY
 
-_STOP_SECONDS = 5
+_COMMAND = (sys.executable, "-m", "headrace.serving.node")
 _PROBE_SECONDS = 0.1
-_TAIL_BYTES = 4000
+_LIVENESS_SECONDS = 5.0
+"""Between two looks at a replica that is ready."""
+_SHORTEST_SILENCE_SECONDS = 5.0
+_MOST_SILENCES = 3
+"""A replica that is silent so many times in a row hangs. Each silence lasts as long as a prediction may take."""
+_STORE_KEYS = "HEADRACE_MINIO__"
 
 
 class ReplicaState(StrEnum):
@@ -43,6 +48,10 @@ class Launch:
     ready_within: float
     session: aiohttp.ClientSession
 
+    def log_of(self, deployment: Deployment, name: str) -> Path:
+        """Where a process of the deployment logs."""
+        return self.log_folder / deployment.namespace / deployment.name / f"{name}.log"
+
 
 class Replica:
     """A process that serves one node. It is started, becomes ready, and ends; a successor is made by whoever supervises it."""
@@ -53,17 +62,17 @@ class Replica:
         self.in_flight = 0
         self.since = datetime.now(UTC)
         self.port = 0
+        self.doubted = False
+        """It did not answer the last time it was asked: any other one is asked first."""
         self._deployment, self._launch = deployment, launch
-        self._process: asyncio.subprocess.Process | None = None
+        self._process = Process(launch.log_of(deployment, f"{node.name}-{index}"))
         self._failure = ""
-        self._first_word = 0
-        folder = launch.log_folder / deployment.namespace / deployment.name
-        self.log = folder / f"{node.name}-{index}.log"
+        self._answered = False
 
     @property
-    def pid(self) -> int | None:
-        """The main process's id, once started."""
-        return self._process.pid if self._process else None
+    def log(self) -> Path:
+        """Where it logs."""
+        return self._process.log
 
     @property
     def address(self) -> str:
@@ -88,33 +97,32 @@ class Replica:
             self._become(ReplicaState.READY)
         else:
             self._failure = self._failure or self._how_it_failed()
-            self._sweep()
+            self._process.sweep()
             await self.wait_ended()
 
     async def wait_ended(self) -> None:
         """Return when the main process has ended, however; what is left of its tree is ended too."""
-        if self._process is not None:
-            await self._process.wait()
-            self._sweep()
+        await self._process.wait()
         if self.state is not ReplicaState.STOPPED:
             self._become(ReplicaState.DEAD)
+
+    async def live(self) -> None:
+        """Return when it has ended: by itself, or because it was found to hang."""
+        watch = asyncio.create_task(self._end_when_it_hangs())
+        try:
+            await self.wait_ended()
+        finally:
+            watch.cancel()
 
     async def stop(self) -> None:
         """End the process gently, then not. Idle replicas only: what is in flight is lost."""
         self._become(ReplicaState.STOPPED)
-        if self._process is None or self._process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-            self._process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
-        self._sweep()
-        await self._process.wait()
+        await self._process.stop()
 
     def kill(self) -> None:
         """End the whole process tree at once, without a word. It is not waited for."""
         self._become(ReplicaState.STOPPED)
-        self._sweep()
+        self._process.sweep()
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
@@ -125,25 +133,26 @@ class Replica:
         finally:
             self.in_flight -= 1
 
+    def answered(self) -> None:
+        """It answered a prediction: it is alive."""
+        self._answered, self.doubted = True, False
+
     def suspect(self) -> None:
-        """A connection to it broke: it is not asked again until it is known to live."""
-        if self.state is ReplicaState.READY and not _alive(self.pid):
+        """It did not answer: it is not asked first, or not at all, until it is known to live."""
+        self.doubted = True
+        if self.state is ReplicaState.READY and not self._process.runs:
             self._become(ReplicaState.DEAD)
 
-    def why_not_ready(self) -> str:
-        """What went wrong with the start, and the end of what the process logged."""
-        words = ""
-        with contextlib.suppress(FileNotFoundError), self.log.open("rb") as log:
-            log.seek(max(self._first_word, self.log.stat().st_size - _TAIL_BYTES))
-            words = log.read().decode(errors="replace").strip()
-        return f"{self._failure}; its last words:\n{words}"
+    def why_ended(self) -> str:
+        """What went wrong, and the end of what the process logged."""
+        return f"{self._failure or self._how_it_failed()}; its last words:\n{self._process.last_words()}"
 
     def describe(self, restarts: int) -> dict[str, Any]:
         """For the document's status."""
         return {
             "node": self.node.name,
             "replica": self.index,
-            "pid": self.pid,
+            "pid": self._process.pid,
             "port": self.port,
             "state": self.state.value,
             "restarts": restarts,
@@ -156,22 +165,9 @@ class Replica:
 
     async def _spawn(self) -> None:
         self.port, metrics_port = _free_ports(2)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
-            self._first_word = output.tell()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "headrace.serving.node",
-                env=self._environment(metrics_port),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        await self._process.start(_COMMAND, self._environment(metrics_port))
 
     async def _ready_in_time(self) -> bool:
-        assert self._process is not None  # noqa: S101 - it was spawned just before
         ready = asyncio.create_task(self._probe())
         ended = asyncio.create_task(self._process.wait())
         try:
@@ -182,8 +178,34 @@ class Replica:
             ended.cancel()
 
     def _how_it_failed(self) -> str:
-        code = self._process.returncode if self._process else None
+        code = self._process.exit_code
         return f"it was not ready within {self._launch.ready_within:g} s" if code is None else f"it ended with code {code}"
+
+    async def _end_when_it_hangs(self) -> None:
+        """Look at the ready replica from time to time, and end it once it hangs.
+
+        Any answer is a sign of life; it is asked for one only when there was none of late. So a busy replica, whose health
+        comes after the predictions that wait, is not taken for one that hangs, and load is not made worse by questions.
+        """
+        silences = 0
+        while silences < _MOST_SILENCES:
+            self._answered = False
+            await asyncio.sleep(_LIVENESS_SECONDS)
+            self._process.bound_log()
+            alive = self._answered or await self._is_healthy() or self._answered
+            silences = 0 if alive else silences + 1
+            self.doubted = not alive
+        self._failure = f"it answered nothing, {_MOST_SILENCES} times in a row"
+        self._become(ReplicaState.DEAD)
+        self._process.sweep()
+
+    async def _is_healthy(self) -> bool:
+        """Whether it says so in the time that a prediction may take."""
+        timeout = aiohttp.ClientTimeout(total=max(self._deployment.timeout, _SHORTEST_SILENCE_SECONDS))
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._launch.session.get(f"{self.address}/health/status", timeout=timeout) as reply:
+                return reply.status == HTTPStatus.OK
+        return False
 
     async def _probe(self) -> None:
         """Return once the node says over HTTP that it is healthy; a TCP connection alone proves nothing."""
@@ -197,10 +219,11 @@ class Replica:
     def _environment(self, metrics_port: int) -> dict[str, str]:
         """The container's environment as Seldon's operator sets it, and what ties the process to this engine.
 
-        The wrapper's gRPC and debug servers would bind every interface, so they stay off.
+        The wrapper's gRPC and debug servers would bind every interface, so they stay off. The keys of the store are the init
+        containers' business.
         """
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(_STORE_KEYS)},
             **self.node.environment,
             "GRPC_WORKERS": "0",
             "SELDON_DEBUG": "0",
@@ -213,21 +236,6 @@ class Replica:
             "PREDICTOR_ID": self._deployment.predictor,
             PARENT_KEY: str(os.getpid()),
         }
-
-    def _sweep(self) -> None:
-        """End what is left of the process's session; it leads one, so the group is its own."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _alive(pid: int | None) -> bool:
-    """Whether the process runs (a zombie does not)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return False
-    return fields[0] != "Z"
 
 
 def _free_ports(count: int) -> list[int]:
