@@ -5,6 +5,8 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,13 @@ SCRATCH_VOLUME: Manifest = {"name": "tmp", "emptyDir": {}}
 SCRATCH_MOUNT: Manifest = {"name": "tmp", "mountPath": SCRATCH}
 SCRATCH_ENVIRONMENT: Mapping[str, str] = {"HOME": SCRATCH, "HEADRACE_HOME": f"{SCRATCH}/headrace"}
 """Libraries and the store's reader keep caches, and a pod may only write below its scratch volume."""
+
+
+def unique_label(identity: str, *, limit: int = 63) -> str:
+    """A DNS label of at most `limit` characters, the same for the same identity: readable, and unique by its digest's begin."""
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9]+", "-", identity.lower()).strip("-")
+    return f"{readable[: limit - len(digest) - 1].rstrip('-')}-{digest}"
 
 
 def pod_security() -> Manifest:
@@ -40,8 +49,11 @@ def container_security() -> Manifest:
 
 
 def variables(environment: Mapping[str, str]) -> list[Manifest]:
-    """Variables as a container's `env`, sorted by name, so that equal input renders equal documents."""
-    return [{"name": name, "value": value} for name, value in sorted(environment.items())]
+    """Variables as a container's `env`, sorted by name, so that equal input renders equal documents.
+
+    A value arrives as it is: Kubernetes replaces `$(NAME)` in it and takes `$$` for `$`, so each `$` is doubled.
+    """
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in sorted(environment.items())]
 
 
 def variables_from(secrets: Sequence[str]) -> list[Manifest]:
