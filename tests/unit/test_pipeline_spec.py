@@ -38,6 +38,8 @@ def test_the_shipped_pipeline_is_valid_and_knows_its_folder():
         (lambda c: c["ensemble"].update(size=4), "only 3 members"),
         (lambda c: c["ensemble"].update(metric="test_accuracy"), "validation split"),
         (lambda c: c["ensemble"].update(name="Not A Label"), "`ensemble.name`"),
+        (lambda c: c["ensemble"].update(autoscaling={"max_replicas": 1}), "max_replicas is 1, but replicas is 2"),
+        (lambda c: c["ensemble"].update(request_log={"url": "log.ml"}), "`ensemble.request_log.url`"),
     ],
 )
 def test_a_bad_spec_names_file_and_key(tmp_path, change, says):

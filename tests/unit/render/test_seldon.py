@@ -1,38 +1,108 @@
 """An ensemble as a SeldonDeployment, compared whole."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from golden import assert_golden
-from headrace.render.seldon import ServingTarget, document_digest, members_of, render_deployment
-from headrace.specs.serving import EnsembleSpec, SlotMember
+from headrace.errors import InvalidSpecError
+from headrace.render.seldon import ClusterTarget, ServingTarget, document_digest, members_of, render_deployment
+from headrace.render.seldon.marks import MARK
+from headrace.serving.engine.document import parse
+from headrace.specs.serving import Autoscaling, EnsembleSpec, NodeResources, RequestLog, SlotMember
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGET = ServingTarget(namespace="ml")
+CLUSTER = TARGET.model_copy(
+    update={
+        "cluster": ClusterTarget(
+            store={"HEADRACE_MINIO__ENDPOINT": "headrace-minio:9000", "HEADRACE_MINIO__SECURE": "false"},
+            secrets=("headrace-serving",),
+            priority_class="headrace-serving",
+        )
+    }
+)
+EVERYTHING = {
+    "resources": NodeResources(cpu="500m", memory="1Gi"),
+    "executor_resources": NodeResources(cpu="250m", memory="256Mi"),
+    "autoscaling": Autoscaling(max_replicas=6, cpu_percent=60),
+    "max_unavailable": 1,
+    "request_log": RequestLog(url="http://request-log.ml/"),
+}
 
 
-def _members(count):
+def _members(count, root="/models/"):
     return [
         SlotMember(
             slot=slot,
             model="fashion-mnist",
             version=slot + 6,
             run_id=f"{slot:032x}",
-            location=f"/models/fashion-mnist/{slot + 6}/",
+            location=f"{root}fashion-mnist/{slot + 6}/",
             digest=f"{slot:064x}",
         )
         for slot in range(1, count + 1)
     ]
 
 
+def _text(document):
+    """As YAML without anchors."""
+    return yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False)
+
+
 @pytest.mark.parametrize(("name", "count", "replicas"), [("ensemble-of-two", 2, 2), ("single-model", 1, 1)])
 def test_the_whole_document(name, count, replicas):
     ensemble = EnsembleSpec(name="fashion-mnist", model="fashion-mnist", replicas=replicas)
     document = render_deployment(ensemble, _members(count), TARGET)
-    assert_golden(GOLDEN / f"seldon-{name}.yaml", yaml.safe_dump(document, sort_keys=False))
+    assert_golden(GOLDEN / f"seldon-{name}.yaml", _text(document))
+
+
+@pytest.mark.parametrize(("name", "options"), [("cluster", {}), ("cluster-with-everything", EVERYTHING)])
+def test_the_whole_document_for_a_cluster(name, options):
+    document = render_deployment(_ensemble(**options), _published(2), CLUSTER)
+    assert_golden(GOLDEN / f"seldon-{name}.yaml", _text(document))
+
+
+def test_the_engine_runs_the_document_for_a_cluster_as_well():
+    document = render_deployment(_ensemble(), _published(2), CLUSTER)
+    deployment = parse(document, namespace="ml", name="fashion-mnist")
+    assert [node.name for node in deployment.root.walk()] == ["combiner", "slot-1", "slot-2"]
+
+
+def test_a_model_in_a_folder_cannot_be_served_by_pods():
+    with pytest.raises(InvalidSpecError, match="HEADRACE_STORE=minio"):
+        render_deployment(_ensemble(), _members(2), CLUSTER)
+
+
+def test_marks_change_with_what_the_pods_are_made_from_and_with_nothing_else():
+    before = _marks(render_deployment(_ensemble(), _published(2), CLUSTER))
+    first, second = _published(2)
+    other_model = [first, second.model_copy(update={"version": 12})]
+    more = _ensemble(replicas=3)
+    assert _changed(before, _marks(render_deployment(_ensemble(), other_model, CLUSTER))) == {"combiner", "slot-2"}
+    assert _changed(before, _marks(render_deployment(more, _published(2), CLUSTER))) == {"combiner"}
+    assert _changed(before, _marks(render_deployment(_ensemble(), _published(2), CLUSTER, name="preview"))) == set(before)
+    assert not _changed(before, _marks(render_deployment(_ensemble(), _published(2), CLUSTER)))
+
+
+def _ensemble(**options):
+    return EnsembleSpec(name="fashion-mnist", model="fashion-mnist", **{"replicas": 2, **options})
+
+
+def _published(count):
+    return _members(count, root="s3://headrace/models/")
+
+
+def _marks(document):
+    components = document["spec"]["predictors"][0]["componentSpecs"]
+    return {each["spec"]["containers"][0]["name"]: each["metadata"]["annotations"][MARK] for each in components}
+
+
+def _changed(before, after):
+    return {name for name in before if before[name] != after[name]}
 
 
 def test_members_survive_the_rendering():

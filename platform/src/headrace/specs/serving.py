@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from headrace.specs.base import Spec
 from headrace.specs.dataset import Name, Sha256
@@ -14,6 +15,36 @@ class Combiner(StrEnum):
     """How the members' answers become one."""
 
     MEAN = "mean"
+
+
+class NodeResources(Spec):
+    """What a container of a graph reserves on a cluster, in Kubernetes' own units. Memory is a limit as well; CPU is not."""
+
+    cpu: str = "100m"
+    memory: str = "512Mi"
+
+
+class Autoscaling(Spec):
+    """More replicas of each node under load, on a cluster (a HorizontalPodAutoscaler); `replicas` is the fewest there are."""
+
+    max_replicas: int = Field(ge=1, le=32)
+    cpu_percent: int = Field(default=70, ge=1, le=100)
+    """Of what the node reserves; replicas are added above it and taken away below."""
+
+
+class LogMode(StrEnum):
+    """What the request log gets."""
+
+    ALL = "all"
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class RequestLog(Spec):
+    """Where Seldon's executor sends what the endpoint is asked and answers, as CloudEvents."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+    mode: LogMode = LogMode.ALL
 
 
 class EnsembleSpec(Spec):
@@ -31,6 +62,14 @@ class EnsembleSpec(Spec):
     """Candidates are ranked by it, higher is better. Never one measured on the test split."""
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest absolute difference allowed between a served probability and the one recorded at training."""
+    resources: NodeResources = NodeResources()
+    """Of each replica of a node, on a cluster."""
+    executor_resources: NodeResources = NodeResources(memory="128Mi")
+    """Of each replica of Seldon's executor, which walks the graph."""
+    autoscaling: Autoscaling | None = None
+    max_unavailable: int | None = Field(default=None, ge=1)
+    """How many of the graph's pods may be taken away at once when nodes of a cluster are drained (a PodDisruptionBudget)."""
+    request_log: RequestLog | None = None
 
     @field_validator("metric")
     @classmethod
@@ -38,6 +77,12 @@ class EnsembleSpec(Spec):
         if metric.startswith("test"):
             raise ValueError("candidates are chosen on the validation split; a metric of the test split is only reported")
         return metric
+
+    @model_validator(mode="after")
+    def _autoscaling_fits(self) -> EnsembleSpec:
+        if self.autoscaling and self.autoscaling.max_replicas < self.replicas:
+            raise ValueError(f"autoscaling.max_replicas is {self.autoscaling.max_replicas}, but replicas is {self.replicas}")
+        return self
 
 
 class SlotMember(Spec):

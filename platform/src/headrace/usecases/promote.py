@@ -6,9 +6,10 @@ applied. A crash after any of them is put right by running the step again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from headrace.errors import DeploymentFailedError, InvalidSpecError
 from headrace.ports.locks import Locks
@@ -23,6 +24,8 @@ from headrace.usecases.golden import ask_golden
 from headrace.usecases.publish import publish
 
 READY_WITHIN = timedelta(minutes=5)
+_PREVIEW: Mapping[str, Any] = {"replicas": 1, "autoscaling": None, "max_unavailable": None, "request_log": None}
+"""How a preview differs from the ensemble: it is short-lived, and nobody's requests reach it."""
 
 
 def rank(candidates: Iterable[Candidate], metric: str) -> tuple[Candidate, ...]:
@@ -112,7 +115,7 @@ class Promoter:
     def _prove(self, ensemble: EnsembleSpec, members: Sequence[SlotMember]) -> None:
         """Start the graph under a name of its own, one replica a node, ask its golden requests, and take it away again."""
         name = f"{ensemble.name}-preview"
-        preview = ensemble.model_copy(update={"replicas": 1})
+        preview = ensemble.model_copy(update=_PREVIEW)
         try:
             self.serving.apply(render_deployment(preview, members, self.target, name=name), timeout=READY_WITHIN)
             self._ask(ensemble, name, members)
