@@ -2,6 +2,7 @@
 
 import pytest
 
+from minio_server import minio_binary, minio_server
 from postgres_server import postgres_server
 
 
@@ -16,8 +17,17 @@ def postgres_url():
 
 
 @pytest.fixture(scope="session")
-def s3_server():
-    """`host:port` of a real S3 server on the loopback; it takes any keys."""
+def minio():
+    """A real MinIO; skips where its program is not at hand (`make test-cluster` builds it)."""
+    if (binary := minio_binary()) is None:
+        pytest.skip("no MinIO on this machine: `make cluster-up` builds one")
+    with minio_server(binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """`host:port` of a server that speaks S3 on every machine; it takes any keys."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -25,3 +35,10 @@ def s3_server():
     host, port = server.get_host_and_port()
     yield f"{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session", params=["moto", "minio"])
+def s3_server(request):
+    """`host:port` of an S3 server on the loopback whose administrator is `tester` with `tester-secret`."""
+    server = request.getfixturevalue(request.param)
+    return server if request.param == "moto" else server.endpoint

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from headrace.errors import CorruptError, NotFoundError
 from headrace.ports.log import LogLine
-from headrace.ports.store import StoredObject, check_key
+from headrace.ports.store import StoredObject, check_expiry, check_key
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Materialisation
 from headrace.specs.step import Step
@@ -70,6 +70,10 @@ class FakeStore:
 
     def uri(self, prefix: str) -> str:
         return f"{self._folder.name}/{prefix}"
+
+    def presign(self, key: str, *, expires: timedelta) -> str:
+        check_expiry(expires)
+        return self.fetch(key).as_uri() if key in self._objects else Path(self._folder.name, check_key(key)).as_uri()
 
     def _object(self, key: str) -> tuple[bytes, str]:
         try:

@@ -1,20 +1,26 @@
-"""The object store: one contract, on the fake, on a directory, and on a real S3 server through the minio client."""
+"""The object store: one contract, on the fake, on a directory, and on S3 servers (a real MinIO among them)."""
 
+import io
 import os
 import threading
 import time
+import uuid
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from minio import Minio
 
 from fakes import FakeStore
 from headrace.adapters.directory_store import DirectoryStore
 from headrace.adapters.minio_store import MinioStore
 from headrace.adapters.stores import open_store
 from headrace.config import MinioSettings, Settings, StoreKind
-from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
+from headrace.errors import CorruptError, InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.store import check_key
 
 
@@ -22,15 +28,19 @@ def minio_settings(server, bucket):
     return MinioSettings(endpoint=server, bucket=bucket, access_key="tester", secret_key="tester-secret")
 
 
-@pytest.fixture(params=["fake", "directory", "minio"])
+def new_bucket():
+    return f"bucket-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["fake", "directory", "moto", "minio"])
 def store(request, tmp_path):
     if request.param == "fake":
         return FakeStore()
     if request.param == "directory":
         return DirectoryStore(tmp_path / "store")
-    server = request.getfixturevalue("s3_server")
-    bucket = f"bucket-{abs(hash(tmp_path)):x}"
-    return MinioStore(minio_settings(server, bucket), cache=tmp_path / "cache")
+    server = request.getfixturevalue(request.param)
+    endpoint = server if request.param == "moto" else server.endpoint
+    return MinioStore(minio_settings(endpoint, new_bucket()), cache=tmp_path / "cache")
 
 
 def keys(store, prefix=""):
@@ -56,6 +66,18 @@ def test_the_same_content_is_fetched_once(store):
     assert store.fetch("a") == first
     store.put_bytes("a", b"second")
     assert store.fetch("a").read_bytes() == b"second"
+
+
+def content_behind(url):
+    return Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else httpx.get(url, trust_env=False).content
+
+
+def test_a_presigned_url_gives_the_content_without_credentials(store):
+    store.put_bytes("a/b c.txt", b"content")
+    assert content_behind(store.presign("a/b c.txt", expires=timedelta(minutes=1))) == b"content"
+    for expires in (timedelta(), timedelta(days=7, seconds=1)):
+        with pytest.raises(InvalidSpecError, match="between a second and seven days"):
+            store.presign("a/b c.txt", expires=expires)
 
 
 def test_absent_objects(store):
@@ -89,10 +111,10 @@ def test_a_listing_is_ordered_by_key_and_a_prefix_is_any_text(store):
 
 def test_a_listing_shows_what_putting_returned(store, tmp_path):
     file = tmp_path / "large"
-    file.write_bytes(os.urandom(6 << 20))  # S3 sends it in parts
+    file.write_bytes(os.urandom(20_000_000))  # S3 sends it in parts
     put = [store.put_bytes("a", b"abc"), store.put_file("b", file)]
     assert list(store.list("")) == put
-    assert [found.size for found in put] == [3, 6 << 20]
+    assert [found.size for found in put] == [3, 20_000_000]
     assert store.fetch("b").read_bytes() == file.read_bytes()
 
 
@@ -117,6 +139,7 @@ def test_keys_that_are_none_are_refused(store, key):
         lambda: store.get_bytes(key),
         lambda: store.fetch(key),
         lambda: store.delete(key),
+        lambda: store.presign(key, expires=timedelta(minutes=1)),
     ):
         with pytest.raises(InvalidSpecError):
             call()
@@ -211,9 +234,15 @@ class TestDirectory:
 
 
 class TestMinio:
-    def test_the_bucket_may_exist(self, s3_server, tmp_path):
-        settings = minio_settings(s3_server, "shared")
-        MinioStore(settings, cache=tmp_path).put_bytes("a", b"1")
+    def test_the_first_put_makes_the_bucket_and_before_it_there_is_nothing(self, s3_server, tmp_path):
+        settings = minio_settings(s3_server, new_bucket())
+        store = MinioStore(settings, cache=tmp_path)
+        assert keys(store) == []
+        store.delete("a")
+        for read in (store.get_bytes, store.fetch):
+            with pytest.raises(NotFoundError, match="the object does not exist"):
+                read("a")
+        store.put_bytes("a", b"1")
         assert MinioStore(settings, cache=tmp_path).get_bytes("a") == b"1"
 
     def test_the_cache_forgets_what_a_key_held_an_hour_ago(self, s3_server, tmp_path):
@@ -226,14 +255,47 @@ class TestMinio:
         assert {path.suffix for path in paths} == {".arrow"}
         assert {file for file in tmp_path.rglob("*") if file.is_file()} == set(paths[1:])
 
-    def test_a_store_that_does_not_answer(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("headrace.adapters.minio_store._RETRIES", 0)
-        with pytest.raises(UnavailableError, match=r"does not answer.*127\.0\.0\.1:9/shared"):
-            MinioStore(minio_settings("127.0.0.1:9", "shared"), cache=tmp_path)
+    def test_a_store_that_does_not_answer_is_unavailable_when_the_patience_is_over(self, tmp_path):
+        store = MinioStore(minio_settings("127.0.0.1:9", "shared"), cache=tmp_path, patience=1)
+        for call in (lambda: store.put_bytes("a", b""), lambda: store.fetch("a"), lambda: keys(store)):
+            started = time.monotonic()
+            with pytest.raises(UnavailableError, match=r"does not answer.*127\.0\.0\.1:9/shared"):
+                call()
+            assert 1 <= time.monotonic() - started < 5
 
     def test_malformed_settings(self, s3_server, tmp_path):
         with pytest.raises(InvalidSpecError, match="malformed"):
             MinioStore(minio_settings(s3_server, "No Bucket!"), cache=tmp_path)
+
+    def test_content_that_is_not_what_was_put_is_refused(self, s3_server, tmp_path):
+        settings = minio_settings(s3_server, new_bucket())
+        store = MinioStore(settings, cache=tmp_path)
+        store.put_bytes("a", b"former")
+        client = Minio(s3_server, settings.access_key, settings.secret_key, secure=False)
+        for content in (b"changed", os.urandom(20_000_000)):
+            client.put_object(settings.bucket, "a", io.BytesIO(content), len(content), metadata={"sha256": "0" * 64})
+            for read in (store.get_bytes, store.fetch):
+                with pytest.raises(CorruptError, match=r"not what was put: its SHA-256 is [0-9a-f]{64}, not 0{64} \(at a\)"):
+                    read("a")
+        assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+    def test_an_object_of_another_program_is_read_as_it_is(self, s3_server, tmp_path):
+        settings = minio_settings(s3_server, new_bucket())
+        store = MinioStore(settings, cache=tmp_path)
+        store.put_bytes("a", b"makes the bucket")
+        client = Minio(s3_server, settings.access_key, settings.secret_key, secure=False)
+        client.put_object(settings.bucket, "b", io.BytesIO(b"theirs"), 6)
+        assert store.get_bytes("b") == store.fetch("b").read_bytes() == b"theirs"
+
+    def test_a_large_object_replaced_while_it_is_fetched_never_mixes(self, s3_server, tmp_path):
+        store = MinioStore(minio_settings(s3_server, new_bucket()), cache=tmp_path)
+        contents = [bytes([letter]) * (12 << 20) for letter in b"ab"]
+        store.put_bytes("a", contents[0])
+        writer = threading.Thread(target=lambda: [store.put_bytes("a", contents[turn % 2]) for turn in range(1, 8)])
+        writer.start()
+        while writer.is_alive():
+            assert store.fetch("a").read_bytes() in contents
+        writer.join()
 
     def test_its_address_for_other_programs(self, s3_server, tmp_path):
         assert MinioStore(minio_settings(s3_server, "shared"), cache=tmp_path).uri("a/") == "s3://shared/a/"

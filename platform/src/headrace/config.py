@@ -75,6 +75,8 @@ class MinioSettings(_Section):
     access_key: str = ""
     secret_key: str = ""
     secure: bool = False
+    region: str = "us-east-1"
+    """MinIO's own unless it was told otherwise. Not asked of the store: that takes a right that readers seldom have."""
 
 
 class KubernetesSettings(_Section):
@@ -192,6 +194,7 @@ class Settings(BaseSettings):
             "HEADRACE_MINIO__ENDPOINT": self.minio.endpoint,
             "HEADRACE_MINIO__BUCKET": self.minio.bucket,
             "HEADRACE_MINIO__SECURE": str(self.minio.secure).lower(),
+            "HEADRACE_MINIO__REGION": self.minio.region,
             "MLFLOW_TRACKING_URI": self.tracking(),
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }

@@ -8,11 +8,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
-from headrace.ports.store import StoredObject, check_key
+from headrace.ports.store import StoredObject, check_expiry, check_key
 
 _INCOMING = ".incoming"
 """Folder of half-written files: in the root, so that renaming one into place never crosses a file system."""
@@ -76,6 +77,11 @@ class DirectoryStore:
     def uri(self, prefix: str) -> str:
         """See the port: the folder."""
         return str(self._root / prefix)
+
+    def presign(self, key: str, *, expires: timedelta) -> str:
+        """See the port: the file's own URL."""
+        check_expiry(expires)
+        return self._path(key).as_uri()
 
     def _path(self, key: str) -> Path:
         if check_key(key).split("/", 1)[0] == _INCOMING:

@@ -7,79 +7,79 @@ import io
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
 from pathlib import Path
 
-import urllib3
-from minio import Minio
-from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.error import S3Error
 
+from headrace.adapters.minio_client import NO_BUCKET, Patience, connect, translated
+from headrace.adapters.minio_transfer import Content, Transfer
 from headrace.config import MinioSettings
-from headrace.errors import InvalidSpecError, NotFoundError, UnavailableError
-from headrace.ports.store import StoredObject, check_key
+from headrace.errors import UnavailableError
+from headrace.ports.store import StoredObject, check_expiry, check_key
 
-_CHUNK_BYTES = 1 << 20
+_PATIENCE_SECONDS = 45.0
 _KEPT_SECONDS = 3600
-_TIMEOUT = urllib3.Timeout(connect=5, read=60)
-_RETRIES = urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504))
 
 
 class MinioStore:
-    """Implements `ports.store.ObjectStore` in one bucket, made when absent.
+    """Implements `ports.store.ObjectStore` in one bucket, made by the first put when absent.
 
-    The server checks what it receives: every request carries the body's SHA-256 or, over TLS, its MD5. Large files are sent in
-    parts of some megabytes.
+    The server checks what it receives: every request carries the body's SHA-256 or, over TLS, its MD5. What comes back is held
+    against the SHA-256 recorded when it was put. A store that is away (restarted, unreachable) is waited for; large objects then
+    go on with the parts that are missing. An upload that fails for good is called off; of one whose process is killed the parts
+    stay, invisible, until the server discards them (MinIO after a day; elsewhere a lifecycle rule).
+
+    Reading takes the rights s3:GetObject and s3:ListBucket; writing also s3:PutObject, s3:DeleteObject and
+    s3:AbortMultipartUpload; s3:CreateBucket only where the bucket is absent.
 
     Args:
         settings: address, bucket and keys.
         cache: a folder for fetched objects. What a key held before is removed from it after an hour.
+        patience: for how many seconds a store that is away is waited for, before it is an UnavailableError.
 
     Raises:
-        UnavailableError: the store does not answer, or refuses the keys.
         InvalidSpecError: the address or the bucket's name is malformed.
     """
 
-    def __init__(self, settings: MinioSettings, *, cache: Path) -> None:
+    def __init__(self, settings: MinioSettings, *, cache: Path, patience: float = _PATIENCE_SECONDS) -> None:
         self._bucket = settings.bucket
-        self._cache = cache / hashlib.sha256(f"{settings.endpoint}/{settings.bucket}".encode()).hexdigest()[:16]
         self._where = f"{settings.endpoint}/{settings.bucket}"
-        try:
-            self._client = Minio(
-                settings.endpoint,
-                access_key=settings.access_key or None,
-                secret_key=settings.secret_key or None,
-                secure=settings.secure,
-                http_client=urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES, maxsize=8),
-            )
-            self._make_bucket()
-        except ValueError as error:
-            raise InvalidSpecError(f"the object store's settings are malformed: {error}", where="minio") from error
+        self._cache = cache / hashlib.sha256(self._where.encode()).hexdigest()[:16]
+        self._patience_seconds = patience
+        waiting = Patience(seconds=patience)
+        self._client = connect(settings, waiting)
+        self._transfer = Transfer(self._client, settings.bucket, waiting)
 
     def put_bytes(self, key: str, data: bytes) -> StoredObject:
         """See the port."""
         with self._translated(check_key(key)):
-            written = self._client.put_object(self._bucket, key, io.BytesIO(data), len(data))
-        return StoredObject(key, len(data), written.etag or "")
+            return _as_listed(self._transfer.put(key, io.BytesIO(data), len(data)))
 
     def put_file(self, key: str, path: Path) -> StoredObject:
-        """See the port."""
-        size = path.stat().st_size
-        with self._translated(check_key(key)):
-            written = self._client.fput_object(self._bucket, key, str(path))
-        return StoredObject(key, size, written.etag or "")
+        """See the port; in parallel parts when it is large."""
+        with self._translated(check_key(key)), path.open("rb") as file:
+            return _as_listed(self._transfer.put(key, file, path.stat().st_size))
 
     def get_bytes(self, key: str) -> bytes:
         """See the port."""
-        with self._translated(check_key(key)), self._content(key) as response:
-            return response.data
+        with self._translated(check_key(key)):
+            return self._transfer.read(key)
 
     def fetch(self, key: str) -> Path:
-        """See the port: a copy in the cache folder, under the key and the content's tag."""
+        """See the port: a copy in the cache folder, under the key and the content's tag; in parallel parts when it is large."""
         folder = self._cache / hashlib.sha256(check_key(key).encode()).hexdigest()
+        deadline = time.monotonic() + self._patience_seconds
         with self._translated(key):
-            found = self._client.stat_object(self._bucket, key)
-            path = folder / _file_name(key, found.etag or "")
-            return path if path.is_file() else self._fetch_into(folder, key)
+            while True:
+                content = self._transfer.look(key)
+                path = folder / f"{content.etag}{Path(key).suffix}"
+                try:
+                    return path if path.is_file() else self._fetch_into(path, content)
+                except S3Error as error:  # replaced since we looked: once more, with what is there now
+                    if error.code != "PreconditionFailed" or time.monotonic() > deadline:
+                        raise
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """See the port; read in pages of 1,000."""
@@ -87,65 +87,54 @@ class MinioStore:
         if folder:
             check_key(folder)
         with self._translated(prefix):
-            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
-                yield StoredObject(found.object_name, found.size, found.etag)
+            try:
+                for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+                    yield StoredObject(found.object_name, found.size, found.etag)
+            except S3Error as error:
+                if error.code != NO_BUCKET:  # nothing was ever put
+                    raise
 
     def delete(self, key: str) -> None:
         """See the port."""
         with self._translated(check_key(key)):
-            self._client.remove_object(self._bucket, key)
+            try:
+                self._client.remove_object(self._bucket, key)
+            except S3Error as error:
+                if error.code != NO_BUCKET:
+                    raise
 
     def uri(self, prefix: str) -> str:
         """See the port."""
         return f"s3://{self._bucket}/{prefix}"
 
-    def _make_bucket(self) -> None:
-        with self._translated(self._bucket):
-            if self._client.bucket_exists(self._bucket):
-                return
-            try:
-                self._client.make_bucket(self._bucket)
-            except S3Error as error:
-                if error.code != "BucketAlreadyOwnedByYou":  # another process was faster
-                    raise
+    def presign(self, key: str, *, expires: timedelta) -> str:
+        """See the port. Its host is the store's as this process addresses it."""
+        with self._translated(check_key(key)):
+            return str(self._client.presigned_get_object(self._bucket, key, check_expiry(expires)))
 
-    def _fetch_into(self, folder: Path, key: str) -> Path:
-        """Download the present content, under the tag that came with it: it may be newer than the one asked about before."""
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{uuid.uuid4().hex}"
+    def _fetch_into(self, path: Path, content: Content) -> Path:
+        temporary = path.with_name(f".{uuid.uuid4().hex}")
         try:
-            with self._content(key) as response, temporary.open("wb") as file:
-                path = folder / _file_name(key, response.headers["etag"].strip('"'))
-                for chunk in response.stream(_CHUNK_BYTES):
-                    file.write(chunk)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._transfer.download(content, temporary)
             temporary.replace(path)
+        except OSError as error:
+            raise UnavailableError(
+                f"an object cannot be kept on this machine: {error.strerror}",
+                where=str(path.parent),
+                remedy="Check space and permissions there, or set HEADRACE_HOME to a folder that may be written.",
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         _forget_former(path)
         return path
 
-    @contextmanager
-    def _content(self, key: str) -> Iterator[urllib3.BaseHTTPResponse]:
-        with closing(self._client.get_object(self._bucket, key)) as response:
-            yield response
-            response.release_conn()
+    def _translated(self, key: str) -> AbstractContextManager[None]:
+        return translated(key, where=self._where)
 
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except S3Error as error:
-            if error.code == "NoSuchKey":
-                raise NotFoundError(
-                    "the object does not exist", where=key, remedy="Check the key, or make what should have written it run."
-                ) from error
-            raise UnavailableError(
-                f"the object store refused: {error.code}: {error.message}", where=self._where, remedy="Check keys and policies."
-            ) from error
-        except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError) as error:
-            raise UnavailableError(
-                f"the object store does not answer: {error}", where=self._where, remedy="Check its address and that it runs."
-            ) from error
+
+def _as_listed(content: Content) -> StoredObject:
+    return StoredObject(content.key, content.size, content.etag)
 
 
 def _forget_former(path: Path) -> None:
@@ -157,7 +146,3 @@ def _forget_former(path: Path) -> None:
         with suppress(FileNotFoundError):  # another process tidies, too
             if other != path and time.time() - other.stat().st_mtime > _KEPT_SECONDS:
                 other.unlink()
-
-
-def _file_name(key: str, etag: str) -> str:
-    return f"{etag}{Path(key).suffix}"
