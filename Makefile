@@ -38,6 +38,22 @@ down: ## Stop the embedded stack; its state stays in .headrace/.
 test: setup-dev data ## The whole suite: unit, contract, DAG and end-to-end on the embedded stack.
 	.venv/bin/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
+# The project's own Kubernetes for tests: docs are in tests/cluster/node. Its home outlives the checkout.
+CLUSTER_NODE = PYTHONPATH=tests .venv/bin/python -m cluster.node
+.PHONY: cluster-up cluster-down cluster-status cluster-images
+
+cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; the first time builds it, ~15 min).
+	@$(CLUSTER_NODE) up
+
+cluster-down: setup-dev ## End it; its programs and images stay.
+	@$(CLUSTER_NODE) down
+
+cluster-status: setup-dev ## How it is.
+	@$(CLUSTER_NODE) status
+
+cluster-images: setup-dev ## Build every image and put it into the cluster.
+	@$(CLUSTER_NODE) images
+
 lint: setup-dev ## Style, types and layers.
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -1,0 +1,130 @@
+"""Bringing the node up, telling how it is, and ending it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from cluster.node import images
+from cluster.node.components import KUBERNETES, PAUSE_IMAGE, RUNTIME, Describe, Layout
+from cluster.node.conditions import wait_until
+from cluster.node.daemons import end, end_left_over, ensure_running, last_words, running
+from cluster.node.home import Home, NodeError
+from cluster.node.manifests import apply_manifests, kubectl
+from cluster.node.mounts import unmount_below
+from cluster.node.network import ensure_network, remove_network
+from cluster.node.packages import ensure_packages
+from cluster.node.pki import ensure_pki
+from cluster.node.programs import ensure_programs
+from cluster.node.shell import run, succeeds
+
+_READY_WITHIN = 120
+_COREDNS_IMAGE = "docker.io/headrace/coredns:1"
+
+
+def up(home: Home) -> None:
+    """A ready cluster: what runs stays as it is, what is missing is built or started, what died is started again."""
+    started = time.monotonic()
+    with _alone(home):
+        ensure_packages()
+        ensure_programs(home)
+        home.run.mkdir(exist_ok=True, mode=0o700)
+        layout = Layout(home, ensure_pki(home.run / "pki"))
+        ensure_network(home)
+        _ensure_all(layout, RUNTIME)
+        _await(home, RUNTIME, lambda: images.answers(home), "containerd and dockerd answer")
+        images.ensure_program_image(home, "pause", PAUSE_IMAGE)
+        images.ensure_program_image(home, "coredns", _COREDNS_IMAGE)
+        shutil.copyfile(layout.kubeconfig("admin"), home.kubeconfig)
+        _ensure_all(layout, KUBERNETES)
+        _await_ready(home)
+    print(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}", flush=True)
+
+
+def down(home: Home) -> None:
+    """End everything that `up` started, however far it came, and remove the cluster's state. Programs and images stay."""
+    with _alone(home):
+        for name in reversed(KUBERNETES):
+            end(home, name)
+        _remove_pods(home)
+        for name in reversed(RUNTIME):
+            end(home, name)
+        end_left_over(home)
+        unmount_below(home.run)
+        remove_network(home)
+        for folder in (home.run, home.volumes):
+            if folder.exists():
+                shutil.rmtree(folder)
+        home.kubeconfig.unlink(missing_ok=True)
+    print(f"Kubernetes is down; its programs and images stay in {home.root}", flush=True)
+
+
+def status(home: Home) -> bool:
+    """Print each daemon, and the node and pods as the API server knows them; whether everything runs and the node is ready."""
+    alive = running(home)
+    for name in (*RUNTIME, *KUBERNETES):
+        print(f"{name:<25} {f'pid {alive[name].pid}' if name in alive else 'not running'}")
+    if "kube-apiserver" not in alive:
+        return False
+    print(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
+    return len(alive) == len(RUNTIME) + len(KUBERNETES) and _node_ready(home)
+
+
+def _ensure_all(layout: Layout, daemons: Mapping[str, Describe]) -> None:
+    for name, describe in daemons.items():
+        if ensure_running(layout.home, describe(layout)):
+            print(f"started {name}", flush=True)
+
+
+def _await_ready(home: Home) -> None:
+    def api_ready() -> bool:
+        return succeeds(home.program("kubectl"), f"--kubeconfig={home.kubeconfig}", "get", "--raw=/readyz")
+
+    _await(home, KUBERNETES, api_ready, "the API server is ready")
+    apply_manifests(home, coredns_image=_COREDNS_IMAGE)
+    _await(home, KUBERNETES, lambda: _node_ready(home), "the node is Ready")
+    kubectl(home, "--namespace=kube-system", "rollout", "status", "deployment/coredns", f"--timeout={_READY_WITHIN}s")
+    kubectl(home, "wait", "--for=create", "serviceaccount/default", f"--timeout={_READY_WITHIN}s")
+
+
+def _node_ready(home: Home) -> bool:
+    path = '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
+    return kubectl(home, "get", "nodes", path) == "True"
+
+
+def _await(home: Home, daemons: Mapping[str, Describe], condition: Callable[[], bool], what: str) -> None:
+    """Wait for the condition; a daemon that ended meanwhile is an error at once, with the end of its log."""
+
+    def holds() -> bool:
+        for name in daemons.keys() - running(home).keys():
+            raise NodeError(
+                f"{name} ended while waiting until {what}; the end of {home.logs / name}.log:\n{last_words(home, name)}"
+            )
+        return condition()
+
+    try:
+        wait_until(holds, within=_READY_WITHIN, what=what)
+    except TimeoutError as error:
+        raise NodeError(f"{error}; see the logs in {home.logs}") from error
+
+
+def _remove_pods(home: Home) -> None:
+    """Pods outlive their containerd: where it is gone but its state is not, it is started again to remove them."""
+    if not (home.run / "containerd.toml").exists():
+        return
+    layout = Layout(home, ensure_pki(home.run / "pki"))
+    ensure_running(home, RUNTIME["containerd"](layout))
+    _await(home, {"containerd": RUNTIME["containerd"]}, lambda: images.store_answers(home), "containerd answers")
+    run(home.program("kube"), "remove-sandboxes", f"unix://{home.containerd_socket}", within=300)
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One `up` or `down` at a time; another waits."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    with (home.root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
