@@ -69,6 +69,12 @@ class TrainingFailedError(HeadraceError):
     """A training job ended without a model: a worker died, or the job ran out of time."""
 
 
+class PeerLostError(TrainingFailedError):
+    """A worker cannot go on because another is gone. Its exit code says that it is not the one to blame."""
+
+    exit_code = 6
+
+
 class DeploymentFailedError(HeadraceError):
     """A graph did not become ready, or its answers differ from the ones recorded at training."""
 

@@ -18,13 +18,12 @@ from types import FrameType
 from typing import NoReturn
 
 from headrace.adapters.parent_death import die_with_parent
-from headrace.errors import TrainingFailedError
+from headrace.errors import PeerLostError
 from headrace.ports.log import LogLine
 from headrace.render.tf_config import render_tf_config
+from headrace.render.worker_failure import TAIL_LINES, describe_exit, timeout_failure, worker_failure
 from headrace.specs.training import JOB_VARIABLE, THREADS_VARIABLE, TrainingJob
 
-TAIL_LINES = 20
-"""Of a worker's output, kept for the error."""
 GRACE_SECONDS = 3.0
 """Between asking workers to end and ending them. Nothing is lost: what counts is in the checkpoint."""
 POLL_SECONDS = 0.1
@@ -100,8 +99,7 @@ class _Worker:
     @property
     def ending(self) -> str:
         """How it ended, in words."""
-        code = self.process.returncode
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return describe_exit(self.process.returncode)
 
 
 class _Crew:
@@ -132,7 +130,7 @@ class _Crew:
             self._pass_on(wait=POLL_SECONDS)
             self._check(job)
             if time.monotonic() > deadline:
-                raise self._failure(job, f"has not ended after {job.training.timeout_minutes} minute(s)", self._workers[0])
+                raise timeout_failure(job, self._workers[0].tail)
         self._drain()
         self._check(job)
 
@@ -154,17 +152,9 @@ class _Crew:
         """Raise for the first worker that ended badly; one that was killed before one that only missed its peer."""
         bad = [worker for worker in self._workers if worker.process.poll()]
         if bad:
-            first = min(bad, key=lambda worker: (worker.process.returncode > 0, worker.rank))
+            first = min(bad, key=_blame)
             self._drain(first.rank)
-            raise self._failure(job, first.ending, first)
-
-    def _failure(self, job: TrainingJob, how: str, worker: _Worker) -> TrainingFailedError:
-        lines = "\n".join(worker.tail) or "(it printed nothing)"
-        return TrainingFailedError(
-            f"worker {worker.rank} of {len(self._workers)} {how}; its last lines:\n{lines}\n",
-            where=f"training job {job.pipeline}/{job.run}/{job.name}",
-            remedy="Another try goes on from the last checkpoint.",
-        )
+            raise worker_failure(job, first.rank, first.ending, first.tail)
 
     def _read(self, worker: _Worker) -> None:
         for line in worker.process.stdout or ():
@@ -182,6 +172,12 @@ class _Crew:
             worker, line = self._lines.get(timeout=wait) if wait else self._lines.get_nowait()
             worker.tail.append(line)
             self._log(f"[worker {worker.rank}] {line}")
+
+
+def _blame(worker: _Worker) -> tuple[bool, bool, int]:
+    """Orders workers that ended badly: killed before failed before those that only missed a peer."""
+    code = worker.process.returncode
+    return code == PeerLostError.exit_code, code > 0, worker.rank
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from headrace.errors import TrainingFailedError
+from headrace.errors import PeerLostError
 from headrace.ports.store import ObjectStore
 from headrace.specs.training import TrainingJob
 from headrace.training.architectures import build
@@ -63,12 +63,12 @@ class Worker:
 
         Raises:
             CorruptError: there is a checkpoint, but not of this job.
-            TrainingFailedError: a peer is gone.
+            PeerLostError: a peer is gone.
         """
         try:
             self._train(checkpoints)
         except tf.errors.UnavailableError as error:
-            raise TrainingFailedError(
+            raise PeerLostError(
                 "a peer is gone", where=f"worker {self._cluster.rank}", remedy="Its own last lines say why it ended."
             ) from error
 
