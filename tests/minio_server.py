@@ -74,8 +74,7 @@ class MinioServer:
     def add_user(self, name: str, statements: list[dict[str, Any]]) -> str:
         """Add a user who may do what the policy's statements allow, and return the password."""
         password = secrets.token_hex(10)
-        provider = StaticProvider(self.access_key, self.secret_key)
-        admin = MinioAdmin(self.endpoint, provider, secure=False)
+        admin = MinioAdmin(endpoint=self.endpoint, credentials=StaticProvider(self.access_key, self.secret_key), secure=False)
         admin.user_add(name, password)
         admin.policy_add(name, policy={"Version": "2012-10-17", "Statement": statements})
         admin.attach_policy([name], user=name)
