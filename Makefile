@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3.12 "$$(pyenv root 2>/dev/null)"/versions/3.12
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null && echo "$$p" && break; done)
 UV := $(or $(shell command -v uv 2>/dev/null | xargs -r -I{} sh -c '{} --version >/dev/null 2>&1 && echo {}'),.tools/bin/uv)
 HEADRACE := .venv/bin/headrace
+COMPILE = $(UV) pip compile -q --python $(PYTHON) --no-annotate --no-header
 
-.PHONY: help setup setup-dev demo up down run predict test lint bench screenshots lock golden clean
+.PHONY: help setup setup-dev demo up down run predict test lint bench screenshots lock golden images clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -70,9 +71,32 @@ golden: setup-dev ## Write the golden files of rendered manifests anew; review t
 	REGENERATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit
 
 lock: $(UV) ## Renew the locks from the *.in files.
-	$(UV) pip compile -q --python $(PYTHON) requirements.in -o requirements.txt --no-annotate --no-header
-	$(UV) pip compile -q --python $(PYTHON) -c requirements.txt requirements-dev.in -o requirements-dev.txt --no-annotate --no-header
-	$(UV) pip compile -q --python $(PYTHON) docker/serving/requirements.in -o docker/serving/requirements.txt --no-annotate --no-header
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) docker/serving/requirements.in -o docker/serving/requirements.txt
+	$(COMPILE) -c requirements.txt docker/airflow/requirements.in -o docker/airflow/requirements.txt
+	$(COMPILE) -c requirements.txt docker/mlflow/requirements.in -o docker/mlflow/requirements.txt
+	$(COMPILE) -c requirements.txt --excludes docker/trainer/excludes.txt docker/trainer/requirements.in -o docker/trainer/requirements.txt
+
+# What images are built from and called. Proxies and the package index are the caller's own variables; no image keeps them.
+IMAGES ?= airflow trainer serving mlflow
+PYTHON_IMAGE ?= python:3.12-slim-bookworm
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 2>/dev/null)
+DOCKER_BUILD_FLAGS ?=
+PASSED_ON := $(foreach name,PIP_INDEX_URL HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy,\
+	$(if $($(name)),--build-arg $(name)))
+
+images: $(IMAGES:%=image-%) ## Build the images (IMAGES, TAG, PYTHON_IMAGE, DOCKER_BUILD_FLAGS) and print their sizes.
+	@base=$$(docker image inspect --format '{{.Size}}' "$(PYTHON_IMAGE)") && for name in $(IMAGES); do \
+		size=$$(docker image inspect --format '{{.Size}}' "headrace/$$name:$(TAG)") && \
+		printf '%-28s %5d MB, %5d MB of them on top of the base\n' "headrace/$$name:$(TAG)" \
+			$$((size / 1000000)) $$(((size - base) / 1000000)); done
+
+.PHONY: $(IMAGES:%=image-%)
+$(IMAGES:%=image-%): image-%:
+	docker build $(DOCKER_BUILD_FLAGS) $(PASSED_ON) --build-arg PYTHON_IMAGE="$(PYTHON_IMAGE)" --build-arg VERSION="$(TAG)" \
+		--build-arg REVISION="$(REVISION)" --file docker/$*/Dockerfile --tag "headrace/$*:$(TAG)" .
 
 clean: down ## Stop the stack and remove everything generated, state included.
 	@if [ -L .headrace/postgres ]; then rm -rf "$$(readlink -f .headrace/postgres)"; fi
