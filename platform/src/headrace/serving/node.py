@@ -1,9 +1,12 @@
-"""One replica of a node on the embedded engine: `seldon-core-microservice`, bound to loopback, that lives and dies whole.
+"""`python -m headrace.serving.node`: one replica of a node, `seldon-core-microservice` that lives and dies whole.
 
-In a pod the stock command is used as it is. On a machine shared with others three things about it matter. It binds 0.0.0.0
-without an option to change it. It leaves worker, metrics and manager processes behind when its main process is killed. And it
-does not notice when one of those ends: the wrapper counts every request under a lock in the manager process, so that without the
-manager every answer is a 500, and a worker killed while it holds the lock hangs its replica for good.
+The wrapper does not notice when one of its processes ends: it counts every request under a lock in a manager process, so that
+without the manager every answer is a 500, and a worker killed while it holds the lock hangs its replica for good. Here the main
+process ends with any of them, and the engine, or the kubelet, starts another replica.
+
+On the embedded engine (PARENT_KEY is set) the machine is shared with others, and two more things matter: the wrapper binds
+0.0.0.0 without an option to change it, and leaves processes behind when its main process is killed. In a pod it must be reached
+from elsewhere, and its processes end with process 1.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ def load_config_on_loopback(application: StandaloneApplication) -> None:
 
 
 def end_with_child(arbiter: Arbiter, signum: int, frame: FrameType | None) -> NoReturn:
-    """When a child ends, end: every other process of the replica is tied to this one, and the engine starts another replica."""
+    """When a child ends, end: every other process of the replica is tied to this one, and another replica is started."""
     del arbiter, signum, frame
     sys.stderr.write("a process of this replica has ended, and with it the replica ends\n")
     sys.stderr.flush()
@@ -39,8 +42,9 @@ def end_with_child(arbiter: Arbiter, signum: int, frame: FrameType | None) -> No
 
 def main() -> None:
     """Run the component named by `MODEL_NAME` as `SERVICE_TYPE`; everything else is the wrapper's own environment."""
-    tie_tree_to(int(os.environ[PARENT_KEY]))
-    StandaloneApplication.load_config = load_config_on_loopback
+    if engine := os.environ.get(PARENT_KEY):
+        tie_tree_to(int(engine))
+        StandaloneApplication.load_config = load_config_on_loopback
     Arbiter.handle_chld = end_with_child
     sys.argv = ["seldon-core-microservice", os.environ["MODEL_NAME"], "--service-type", os.environ["SERVICE_TYPE"]]
     microservice.main()

@@ -1,4 +1,4 @@
-"""The container of a node: the project's serving image, whose command runs the component that MODEL_NAME names.
+"""The container of a node: the project's serving image, running the component that MODEL_NAME names.
 
 The operator gives a container without a port named `http` one of its own counting; with one, a node's address does not depend on
 how many nodes stand before it. It adds TCP probes where there are none, and those succeed before the model is loaded.
@@ -37,6 +37,7 @@ def container(node: Node, ensemble: EnsembleSpec, target: ServingTarget, cluster
         "name": node.name,
         "image": target.image,
         "imagePullPolicy": cluster.pull_policy,
+        "command": ["python", "-m", "headrace.serving.node"],
         "env": variables({**SCRATCH_ENVIRONMENT, **environment(node)}),
         "ports": [_port("http", HTTP_PORT), _port("metrics", METRICS_PORT)],
         "resources": resources(ensemble.resources),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from headrace.serving.engine.errors import DocumentError
 from headrace.serving.engine.fields import Fields, count, label, mapping, mappings, refuse, text, texts
 
 MOST_REPLICAS = 32
+NODE_COMMAND = ("python", "-m", "headrace.serving.node")
+"""What a node's container runs, if its document says so or not."""
+_REFERENCES = re.compile(r"\$\$|\$\(")
 _NO_SECRETS = "there are no secrets or config maps here"
 
 
@@ -68,12 +72,14 @@ def _component(spec: Fields, default: int) -> Component:
 
 
 def _container(container: Fields, replicas: int, where: str) -> Container:
-    refuse(container, ("command", "args"), where, because="every node runs seldon-core-microservice, as MODEL_NAME says")
+    if tuple(texts(container, "command", where)) not in ((), NODE_COMMAND):
+        refuse(container, ("command",), where, because=f"every node runs `{' '.join(NODE_COMMAND)}`, as MODEL_NAME says")
+    refuse(container, ("args",), where, because="a node takes none")
     refuse(container, ("envFrom",), where, because=_NO_SECRETS)
     environment = {}
     for item in mappings(container, "env", where):
         refuse(item, ("valueFrom",), where, because=_NO_SECRETS)
-        environment[text(item, "name", where)] = text(item, "value", where, default="")
+        environment[text(item, "name", where)] = _filled_in(text(item, "value", where, default=""), where)
     return Container(text(container, "image", where, default=""), environment, replicas)
 
 
@@ -91,9 +97,22 @@ def _init_container(container: Fields, component: str) -> InitContainer:
         if item.get("valueFrom"):
             inherited.add(text(item, "name", where))
         else:
-            environment[text(item, "name", where)] = text(item, "value", where, default="")
-    if any("$(" in word for word in (*command, *environment.values())):
-        raise DocumentError("$(VARIABLES) are not filled in here", where=where, remedy="Write the values out.")
+            environment[text(item, "name", where)] = _filled_in(text(item, "value", where, default=""), where)
     return InitContainer(
-        component=component, name=name, command=tuple(command), environment=environment, inherited=frozenset(inherited)
+        component=component,
+        name=name,
+        command=tuple(_filled_in(word, where) for word in command),
+        environment=environment,
+        inherited=frozenset(inherited),
     )
+
+
+def _filled_in(value: str, where: str) -> str:
+    """A value as a container gets it: `$$` is a dollar sign. `$(NAME)` would be another variable's value."""
+
+    def replacement(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        raise DocumentError(f"`{value}` refers to a variable", where=where, remedy="Write its value out.")
+
+    return _REFERENCES.sub(replacement, value)

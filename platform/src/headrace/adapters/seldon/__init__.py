@@ -1,0 +1,1 @@
+"""Seldon Core on a Kubernetes cluster as the serving backend."""
