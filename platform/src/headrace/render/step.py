@@ -21,6 +21,8 @@ from headrace.specs.step import ENVIRONMENT_KEY, Step
 
 CONTAINER = "step"
 """The name of the pod's one container."""
+RUN_ANNOTATION = "headrace/run"
+"""Says for which run of which pipeline the pod was started."""
 _GRACE_SECONDS = 10
 """Between SIGTERM and SIGKILL; a step keeps nothing that would take longer to put down."""
 
@@ -71,7 +73,12 @@ def render_step(step: Step, target: StepTarget) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": pod_name(step), "namespace": target.namespace, "labels": _labels(step)},
+        "metadata": {
+            "name": pod_name(step),
+            "namespace": target.namespace,
+            "labels": _labels(step),
+            "annotations": {RUN_ANNOTATION: f"{step.pipeline.name}/{step.run}"},
+        },
         "spec": spec,
     }
 
