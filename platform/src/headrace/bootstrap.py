@@ -6,24 +6,29 @@ Adapters are built when first used, and their libraries imported then: `headrace
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from headrace.config import Settings, load_settings
+from headrace.config import Backend, ServingBackendKind, Settings, load_settings
 from headrace.specs.step import IngestStep, Materialised, PromoteResult, PromoteStep, Step, VerifyResult, VerifyStep
 
 if TYPE_CHECKING:
-    from headrace.adapters.graph_engine import GraphEngine
     from headrace.ports.catalogue import Catalogue
     from headrace.ports.locks import Locks
     from headrace.ports.log import LogLine
     from headrace.ports.orchestrator import Orchestrator
     from headrace.ports.registry import ModelRegistry
+    from headrace.ports.serving import ServingBackend
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
+    from headrace.ports.worker_pods import WorkerPods
+    from headrace.render.job import JobTarget
+    from headrace.render.seldon import ServingTarget
     from headrace.specs.dataset import DatasetVersion, Freshness
+    from headrace.specs.mirror import MirroredFile, MirrorManifest
     from headrace.specs.pipeline import PipelineSpec
     from headrace.specs.training import Candidate, TrainingJob
     from headrace.usecases.promote import Promoter
@@ -80,11 +85,35 @@ class Platform:
         return PostgresLocks(self.settings.database())
 
     @cached_property
-    def serving(self) -> GraphEngine:
+    def serving(self) -> ServingBackend:
         """What runs graphs."""
+        if self.settings.serving_backend is ServingBackendKind.SELDON:
+            from headrace.adapters.kubernetes.client import api_client
+            from headrace.adapters.seldon.backend import SeldonBackend
+
+            return SeldonBackend(api_client(self.settings.kubernetes.context), url=self.settings.serving_url)
+
         from headrace.adapters.graph_engine import GraphEngine
 
         return GraphEngine(self.settings.serving())
+
+    @cached_property
+    def serving_target(self) -> ServingTarget:
+        """Where graphs run: in pods, when anything does."""
+        from headrace.render.seldon import ClusterTarget, ServingTarget
+
+        kubernetes = self.settings.kubernetes
+        in_pods = self.settings.backend is Backend.KUBERNETES or self.settings.serving_backend is ServingBackendKind.SELDON
+        if not in_pods:
+            return ServingTarget(namespace=self.settings.namespace)
+        store = {name: value for name, value in self.settings.pod_environment().items() if name.startswith("HEADRACE_MINIO__")}
+        cluster = ClusterTarget(
+            pull_policy=kubernetes.pull_policy.value,
+            store=store,
+            secrets=kubernetes.serving_secrets,
+            priority_class=kubernetes.serving_priority_class,
+        )
+        return ServingTarget(namespace=self.settings.namespace, image=kubernetes.serving_image, cluster=cluster)
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
@@ -110,7 +139,6 @@ class Platform:
     @cached_property
     def promoter(self) -> Promoter:
         """Moves ensembles."""
-        from headrace.render.seldon import ServingTarget
         from headrace.usecases.promote import Promoter
 
         return Promoter(
@@ -118,7 +146,7 @@ class Platform:
             serving=self.serving,
             store=self.store,
             locks=self.locks,
-            target=ServingTarget(namespace=self.settings.namespace),
+            target=self.serving_target,
         )
 
     @cached_property
@@ -142,6 +170,33 @@ class Platform:
             environment={"MLFLOW_TRACKING_URI": self.settings.tracking()},
         )
 
+    @cached_property
+    def job_target(self) -> JobTarget:
+        """Where and as what training jobs run on the cluster."""
+        from headrace.render.job import JobTarget
+
+        kubernetes = self.settings.kubernetes
+        return JobTarget(
+            namespace=kubernetes.namespace,
+            image=kubernetes.trainer_image,
+            pull_policy=kubernetes.pull_policy.value,
+            service_account=kubernetes.service_account,
+            environment=self.settings.pod_environment(),
+            secrets=kubernetes.secrets,
+            priority_class=kubernetes.priority_class,
+            queue=kubernetes.queue,
+        )
+
+    @asynccontextmanager
+    async def worker_pods(self) -> AsyncIterator[WorkerPods]:
+        """The cluster's training jobs, until the context ends."""
+        from headrace.adapters.kubernetes.api_server import open_api_server
+        from headrace.adapters.kubernetes.worker_pods import KubernetesWorkerPods
+
+        kubernetes = self.settings.kubernetes
+        async with open_api_server(kubernetes.context) as server:
+            yield KubernetesWorkerPods(server, namespace=kubernetes.namespace)
+
     # --- what it does ---
 
     def check_freshness(self, spec: PipelineSpec, *, force: bool = False, full: bool = False) -> Freshness:
@@ -163,11 +218,20 @@ class Platform:
     def ingest(self, step: IngestStep) -> DatasetVersion:
         """Run the ingest step."""
         from headrace.adapters.arrow_shards import ArrowShards
+        from headrace.adapters.idx.mirror import SourceMirror
         from headrace.adapters.idx.source import IdxFiles
         from headrace.usecases.ingest import Ingestor
 
-        ingestor = Ingestor(source=IdxFiles(), shards=ArrowShards(), store=self.store, clock=utc_now)
+        source = IdxFiles(SourceMirror(self.store, step.pipeline.dataset.name))
+        ingestor = Ingestor(source=source, shards=ArrowShards(), store=self.store, clock=utc_now)
         return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=_log_rows())
+
+    def mirror(self, spec: PipelineSpec, *, progress: Callable[[MirroredFile], None]) -> MirrorManifest:
+        """Copy the pipeline's raw files into the store, where any machine's ingestion finds them."""
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.mirror import mirror_source
+
+        return mirror_source(spec.dataset, spec.folder, source=IdxFiles(), store=self.store, progress=progress)
 
     def materialise(
         self, step: IngestStep, *, steps: StepRunner, log: LogLine, newer_than: datetime | None = None
@@ -189,6 +253,28 @@ class Platform:
     def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
         """Run a training job and register its candidate."""
         return self.trainer.train(job, log=log)
+
+    async def follow_training(self, job: TrainingJob, *, log: LogLine) -> None:
+        """Follow a job on the cluster to its end, however many other jobs this process follows."""
+        from headrace.usecases.cluster_training.follow import JobFollower
+
+        within = job.training.placement.schedule_within_seconds or self.settings.kubernetes.schedule_within_seconds
+        async with self.worker_pods() as pods:
+            await JobFollower(pods, job, schedule_within=timedelta(seconds=within), clock=utc_now, log=log).follow()
+
+    async def remove_training(self, job: TrainingJob) -> None:
+        """Remove from the cluster what is left of a job that has failed."""
+        from headrace.render.job import job_name
+
+        async with self.worker_pods() as pods:
+            await pods.delete(job_name(job))
+
+    async def stop_training(self, job: TrainingJob, *, owner: str, log: LogLine) -> None:
+        """Take away a job on the cluster that a person ended."""
+        from headrace.usecases.cluster_training.launch import stop
+
+        async with self.worker_pods() as pods:
+            await stop(pods, job, records=lambda: self.training_records, owner=owner, log=log)
 
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""

@@ -98,6 +98,8 @@ class KubernetesSettings(_Section):
     """The same for what fetches a model before it serves: credentials that may only read."""
     priority_class: str | None = None
     """Of steps and training jobs, below that of serving."""
+    serving_priority_class: str | None = None
+    """Of the nodes of graphs."""
     queue: str | None = None
     """A Kueue LocalQueue that admits training jobs; without one, the namespace's quota does."""
     schedule_within_seconds: int = Field(default=300, ge=1)
