@@ -20,6 +20,9 @@ _COMMANDS = {
     "run": "headrace.cli.run:run",
     "predict": "headrace.cli.predict:predict",
     "freshness": "headrace.cli.freshness:freshness",
+    "mirror": "headrace.cli.mirror:mirror",
+    "migrate": "headrace.cli.migrate:migrate",
+    "prepare-store": "headrace.cli.migrate:prepare_store",
 }
 """Every subcommand, in the order `--help` lists them, with the function that is it. A new one is a line here."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -65,6 +65,16 @@ class Source(Protocol):
         """What the source's files are now, in the order of `spec.files`; None for one that is not on this machine.
 
         Touches no network. A file whose stamp is among `known` is not read; any other is hashed.
+        """
+        ...
+
+    def files(self, spec: IdxSource, base: Path) -> AbstractContextManager[Mapping[str, Path]]:
+        """Bring all files to this machine as they are, held against their declared digests: by name.
+
+        What was only brought for this is let go of when the context ends.
+
+        Raises:
+            SourceError: a file is found nowhere, or is not what the spec declares.
         """
         ...
 

@@ -63,10 +63,10 @@ class IdxPair(Spec):
 
 
 class IdxSource(Spec):
-    """Where the raw IDX files are looked for, in this order: `path`, the Debian package's folder, the download."""
+    """Where raw IDX files are looked for, in this order: `path`, the Debian package, the mirror in the store, the download."""
 
     path: Path | None = None
-    """A folder holding the files; relative to the YAML file. When given, it is the only place looked at."""
+    """A folder holding the files; relative to the YAML file. When given, neither package nor download is looked at."""
     debian_package: str | None = None
     download: str | None = None
     """Base URL; the file's name is appended."""

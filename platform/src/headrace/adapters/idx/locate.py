@@ -1,4 +1,4 @@
-"""Where the raw files are: the folder the spec names, an installed Debian package, or a public download."""
+"""Where the raw files are: on this machine in the folder the spec names or in a Debian package, or at a public address."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from headrace.specs.dataset import IdxSource, SourceFile
 
 _TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 20
+_MIRROR = "or run `headrace mirror` on a machine that has them"
 
 
 def local_files(source: IdxSource, base: Path) -> dict[str, Path]:
     """Those of the source's files that are on this machine, by name.
 
-    In the folder `path` if the spec has one, and nowhere else; otherwise in the Debian package, if it is installed.
+    In the folder `path` if the spec has one, otherwise in the Debian package, if it is installed.
     """
     if source.path is not None:
         candidates: Iterable[Path] = [base / source.path / file.name for file in source.files]
@@ -69,12 +70,12 @@ def _nowhere(source: IdxSource, file: SourceFile) -> SourceError:
         return SourceError(
             f"source file {file.name} does not exist",
             where=str(source.path),
-            remedy="Put it there, or remove `source.path` from the pipeline's YAML to look elsewhere.",
+            remedy=f"Put it there, or remove `source.path` from the pipeline's YAML to look elsewhere, {_MIRROR}.",
         )
     return SourceError(f"source file {file.name} was found nowhere", where="dataset.source", remedy=_remedy(source))
 
 
 def _remedy(source: IdxSource) -> str:
     if source.debian_package:
-        return f"Run `apt-get install {source.debian_package}`, or set `source.path` to a folder that holds the files."
-    return "Set `source.path` to a folder that holds the files."
+        return f"Run `apt-get install {source.debian_package}`, set `source.path` to a folder that holds the files, {_MIRROR}."
+    return f"Set `source.path` to a folder that holds the files, {_MIRROR}."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-from headrace.adapters.idx.decode import content_sha256, read_rows, read_shape
+from headrace.adapters.idx.decode import check_digest, content_sha256, read_rows, read_shape
 from headrace.adapters.idx.locate import download, download_url, local_files
+from headrace.adapters.idx.mirror import SourceMirror
 from headrace.errors import SourceError
 from headrace.ports.source import Batch, Labels, RawData
 from headrace.specs.dataset import IdxPair, IdxSource, SourceFile, SourceStamp
@@ -18,7 +20,14 @@ BATCH_ROWS = 2500
 
 
 class IdxFiles:
-    """Implements `ports.source.Source`."""
+    """Implements `ports.source.Source`.
+
+    Args:
+        mirror: where files may be kept that are not on this machine; nowhere unless it is given.
+    """
+
+    def __init__(self, mirror: SourceMirror | None = None) -> None:
+        self._mirror = mirror
 
     def stamps(self, spec: IdxSource, base: Path, known: Sequence[SourceStamp]) -> Sequence[SourceStamp | None]:
         """See the port."""
@@ -29,11 +38,10 @@ class IdxFiles:
     @contextmanager
     def open(self, spec: IdxSource, base: Path) -> Iterator[RawData]:
         """See the port."""
-        local = local_files(spec, base)
-        with TemporaryDirectory(prefix="headrace-source-") as scratch:
+        with self._brought(spec, base) as brought:
             # Stamped before they are read: a file that changes meanwhile then differs from its stamp at the next check.
-            stamps = tuple(_declared_stamp(spec, file, local.get(file.name)) for file in spec.files)
-            paths = {file.name: local.get(file.name) or download(spec, file, Path(scratch)) for file in spec.files}
+            stamps = tuple(each.stamp for each in brought.values())
+            paths = {name: each.path for name, each in brought.items()}
             train, test = _part(spec.train, paths), _part(spec.test, paths)
             if train.example_shape != test.example_shape:
                 raise SourceError(
@@ -42,6 +50,38 @@ class IdxFiles:
                     remedy="Use images of one shape.",
                 )
             yield RawData(train, test, stamps)
+
+    @contextmanager
+    def files(self, spec: IdxSource, base: Path) -> Iterator[Mapping[str, Path]]:
+        """See the port."""
+        with self._brought(spec, base) as brought:
+            for file in spec.files:
+                check_digest(brought[file.name].path, file, content_sha256(brought[file.name].path))
+            yield {name: each.path for name, each in brought.items()}
+
+    @contextmanager
+    def _brought(self, spec: IdxSource, base: Path) -> Iterator[dict[str, _Brought]]:
+        """All files by name, in the spec's order."""
+        local = local_files(spec, base)
+        absent = [file for file in spec.files if file.name not in local]
+        mirrored = self._mirror.fetch(absent) if self._mirror and absent else {}
+        with TemporaryDirectory(prefix="headrace-source-") as scratch:
+
+            def bring(file: SourceFile) -> _Brought:
+                if path := local.get(file.name):
+                    return _Brought(path, _declared_stamp(file, _stamp_text(path)))
+                if self._mirror and (path := mirrored.get(file.name)):
+                    return _Brought(path, _declared_stamp(file, self._mirror.location(file)))
+                return _Brought(download(spec, file, Path(scratch)), _declared_stamp(file, download_url(spec, file)))
+
+            yield {file.name: bring(file) for file in spec.files}
+
+
+class _Brought(NamedTuple):
+    """A file on this machine, and what it was when it was brought."""
+
+    path: Path
+    stamp: SourceStamp
 
 
 @dataclass(frozen=True)
@@ -81,9 +121,9 @@ def _stamp(file: SourceFile, path: Path, digests: dict[tuple[str, str], str]) ->
     return SourceStamp(name=file.name, sha256=digests.get((file.name, text)) or content_sha256(path), stamp=text)
 
 
-def _declared_stamp(spec: IdxSource, file: SourceFile, path: Path | None) -> SourceStamp:
+def _declared_stamp(file: SourceFile, text: str) -> SourceStamp:
     """With the declared digest: reading the file proves it, or fails."""
-    return SourceStamp(name=file.name, sha256=file.sha256, stamp=_stamp_text(path) if path else download_url(spec, file))
+    return SourceStamp(name=file.name, sha256=file.sha256, stamp=text)
 
 
 def _stamp_text(path: Path) -> str:
