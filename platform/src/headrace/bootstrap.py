@@ -6,7 +6,7 @@ Adapters are built when first used, and their libraries imported then: `headrace
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headrace.specs.dataset import DatasetVersion, Freshness
     from headrace.specs.mirror import MirroredFile, MirrorManifest
     from headrace.specs.pipeline import PipelineSpec
+    from headrace.specs.store import StoreKeys, StorePlan
     from headrace.specs.training import Candidate, TrainingJob
     from headrace.usecases.promote import Promoter
     from headrace.usecases.train import Trainer, TrainingRecords
@@ -289,3 +290,15 @@ class Platform:
         steps.await_earlier(step, log=log)
         steps.run(step, log=log)
         return self.store.get_bytes(step.result_key)
+
+    def migrate(self) -> None:
+        """Bring headrace's own tables up to date."""
+        from headrace.adapters.postgres.migrations import upgrade
+
+        upgrade(self.settings.database())
+
+    def prepare_store(self, plan: StorePlan, keys: Mapping[str, StoreKeys]) -> None:
+        """Make the store's buckets and accounts; the settings hold an administrator's keys."""
+        from headrace.adapters.minio_admin import MinioAdministrator
+
+        MinioAdministrator(self.settings.minio).prepare(plan, keys)
