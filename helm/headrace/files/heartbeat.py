@@ -1,7 +1,7 @@
 """Whether this pod's Airflow component is alive: `heartbeat.py JOB_TYPE MAX_AGE_SECONDS [--lenient]`.
 
-Its heartbeat in Airflow's database tells: the scheduler, the triggerer and the DAG processor each write one in their main loop, so
-one that hangs is found out. `airflow jobs check` asks the same and takes eight seconds of CPU for it; this takes a tenth of one.
+Its heartbeat in Airflow's database tells: the scheduler, the triggerer and the DAG processor each write one in their main loop,
+so one that hangs is found out. `airflow jobs check` asks the same and takes eight seconds of CPU; this takes a tenth of one.
 With --lenient a database that does not answer is no verdict: restarting the component would not bring it back.
 """
 

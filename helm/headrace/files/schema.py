@@ -61,7 +61,7 @@ def wait(url: str, wanted: str, deadline: float) -> int:
     sys.exit(f"the schema is that of {found}, not of {wanted}: look at the log of the migrations' Job")
 
 
-def note(sql) -> str:  # noqa: ANN001
+def note(sql) -> str:
     """Which version's schema the database has."""
     sql.execute(
         "SELECT coalesce(shobj_description(oid, 'pg_database'), 'nothing') FROM pg_database WHERE datname = current_database()"
@@ -69,7 +69,7 @@ def note(sql) -> str:  # noqa: ANN001
     return sql.fetchone()[0]
 
 
-def connect(url: str, deadline: float):  # noqa: ANN201
+def connect(url: str, deadline: float):
     """Connect, trying again while the server does not answer; each statement is a transaction of its own."""
     while True:
         try:
