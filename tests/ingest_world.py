@@ -12,6 +12,7 @@ from builders import pipeline
 from fakes import FakeCatalogue, FakeLocks, FakeSteps, FakeStore, FixedClock
 from headrace.adapters.arrow_shards import ArrowShards
 from headrace.adapters.dataset_reader import open_split
+from headrace.adapters.idx.mirror import SourceMirror
 from headrace.adapters.idx.source import IdxFiles
 from headrace.specs.dataset import DatasetSpec, DatasetVersion, Freshness, Split
 from headrace.specs.step import IngestStep, Materialised
@@ -50,7 +51,8 @@ class IngestWorld:
 
     def make(self, step: IngestStep) -> DatasetVersion:
         """What the step's command does."""
-        ingestor = Ingestor(source=IdxFiles(), shards=ArrowShards(), store=self.store, clock=self.clock)
+        source = IdxFiles(SourceMirror(self.store, step.pipeline.dataset.name))
+        ingestor = Ingestor(source=source, shards=ArrowShards(), store=self.store, clock=self.clock)
         return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=self.progress)
 
     def ingest(self, spec: DatasetSpec | None = None, *, run: str = "r1", force: bool = False) -> Materialised:

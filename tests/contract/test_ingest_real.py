@@ -1,7 +1,10 @@
 """The pipeline's own dataset, from its real files: the exact split, bounded memory; and ingestion into a real S3 store."""
 
+import io
+
 import numpy as np
 import pytest
+from minio import Minio
 
 from bench.ingest import measure_process, real_dataset, repeat_dataset
 from fakes import FixedClock
@@ -65,6 +68,16 @@ class TestOnS3:
     def test_a_deleted_shard_is_found(self, world):
         world.store.delete(f"{world.version.location}test/part-00000.arrow")
         assert world.check().reason == "stale: shard test/part-00000.arrow is missing"
+
+    def test_a_shard_that_the_store_gives_back_damaged_is_found(self, world, s3_server):
+        """Its digest is recorded beside it: the store's own word for what was put."""
+        key = f"{world.version.location}train/part-00000.arrow"
+        content = bytearray(world.store.get_bytes(key))
+        content[-100] ^= 1
+        client = Minio(s3_server, access_key="tester", secret_key="tester-secret", secure=False)
+        metadata = {"sha256": client.stat_object("datasets", key).metadata["x-amz-meta-sha256"]}
+        client.put_object("datasets", key, io.BytesIO(content), len(content), metadata=metadata)
+        assert world.check().reason == "stale: shard train/part-00000.arrow is damaged"
 
     def test_the_local_copy_is_not_taken_for_the_stored_one(self, world):
         """A full check must find what changed in the store, not hash the cache's copy of what was there before."""

@@ -1,15 +1,22 @@
 """The store on a real MinIO that crashes in the middle of transfers, and with users of few rights."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
+from builders import pipeline
 from headrace.adapters.minio_store import MinioStore
 from headrace.config import MinioSettings
 from headrace.errors import UnavailableError
+from idx_files import NAMES, dataset_spec, raw_content, write_raw
 from minio_server import minio_binary, minio_server
 from waiting import wait_for
 
@@ -149,6 +156,29 @@ class TestRights:
             MinioStore(settings, cache=tmp_path, patience=2).get_bytes("given")
 
 
+def test_raw_files_are_mirrored_by_a_command_that_needs_the_store_alone(minio, tmp_path):
+    """As an operator runs it against a cluster's store: no stack, no database, settings from the environment."""
+    write_raw(tmp_path / "dags" / "raw", content := raw_content())
+    spec = pipeline(name="shoes", dataset=dataset_spec(content, name="mirrored-shoes")).model_dump(
+        mode="json", exclude={"folder"}
+    )
+    (tmp_path / "dags" / "shoes.yaml").write_text(yaml.safe_dump(spec))
+    environment = {
+        "HEADRACE_HOME": str(tmp_path / "home"),
+        "HEADRACE_PROJECT": str(tmp_path),
+        "HEADRACE_STORE": "minio",
+        "HEADRACE_MINIO__ENDPOINT": minio.endpoint,
+        "HEADRACE_MINIO__ACCESS_KEY": minio.access_key,
+        "HEADRACE_MINIO__SECRET_KEY": minio.secret_key,
+    }
+    command = [Path(sys.executable).parent / "headrace", "mirror", "shoes"]
+    for said in ("4 files mirrored at", "4 files are mirrored already at"):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == f"mirrored-shoes: {said} s3://headrace/sources/mirrored-shoes/\n"
+    found = [each.object_name for each in minio.client().list_objects("headrace", "sources/mirrored-shoes/")]
+    assert found == sorted(f"sources/mirrored-shoes/{name}" for name in ("manifest.json", *NAMES.values()))
+
+
 def test_memory_of_a_large_transfer_is_bounded(minio, tmp_path, large):
     """Some parts of 8 MiB at a time, whatever the object's size."""
     before, peak, done = resident_bytes(), [0], threading.Event()
@@ -168,6 +198,4 @@ def test_memory_of_a_large_transfer_is_bounded(minio, tmp_path, large):
 
 
 def resident_bytes():
-    import psutil
-
     return psutil.Process().memory_info().rss

@@ -78,6 +78,8 @@ def _compare_content(shard: Shard, key: str, store: ObjectStore) -> str | None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except NotFoundError:  # removed since the listing
         return f"shard {shard.key} is missing"
+    except CorruptError:
+        return f"shard {shard.key} is damaged"
     return None if digest == shard.sha256 else f"shard {shard.key} was replaced by other content"
 
 
