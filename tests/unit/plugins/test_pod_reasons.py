@@ -14,7 +14,9 @@ NO_CPU = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are
 
 
 def pod(phase, *, state=None, conditions=(), **status):
-    containers = [{"name": "step", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": ""}] if state else []
+    containers = (
+        [{"name": "step", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": ""}] if state else []
+    )
     document = {
         "spec": {"containers": [{"name": "step", "resources": {"limits": {"memory": "1Gi"}}}]},
         "status": {"phase": phase, "conditions": list(conditions), "containerStatuses": containers, **status},

@@ -61,4 +61,3 @@ def test_data_steps_run_in_pods_and_the_platforms_own_beside_the_scheduler(setti
     assert runner_of(promote, platform, CONTEXT) is platform.steps
     embedded = Platform(settings.model_copy(update={"backend": "local"}))
     assert runner_of(STEP, embedded, CONTEXT) is embedded.steps
-

@@ -96,7 +96,7 @@ class DatasetSpec(Spec):
     resources: StepResources = StepResources()
     """Of the pod that ingests."""
     timeout_minutes: int = Field(default=60, ge=1)
-    """How long ingesting may take, waiting for another ingestion of the dataset included."""
+    """How long ingesting may take."""
 
     @property
     def parameters(self) -> dict[str, int | tuple[str, ...]]:
