@@ -20,7 +20,7 @@ def main() -> int:
             return 0 if cluster.status(home) else 1
         (cluster.up if action == "up" else cluster.down)(home)
     except NodeError as error:
-        print(f"cluster-{action}: {error}", file=sys.stderr)
+        sys.stderr.write(f"cluster-{action}: {error}\n")
         return 1
     return 0
 

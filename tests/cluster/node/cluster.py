@@ -19,6 +19,7 @@ from cluster.node.network import ensure_network, remove_network
 from cluster.node.packages import ensure_packages
 from cluster.node.pki import ensure_pki
 from cluster.node.programs import ensure_programs
+from cluster.node.progress import say
 from cluster.node.shell import run, succeeds
 
 _READY_WITHIN = 120
@@ -41,7 +42,7 @@ def up(home: Home) -> None:
         shutil.copyfile(layout.kubeconfig("admin"), home.kubeconfig)
         _ensure_all(layout, KUBERNETES)
         _await_ready(home)
-    print(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}", flush=True)
+    say(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}")
 
 
 def down(home: Home) -> None:
@@ -59,24 +60,24 @@ def down(home: Home) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
         home.kubeconfig.unlink(missing_ok=True)
-    print(f"Kubernetes is down; its programs and images stay in {home.root}", flush=True)
+    say(f"Kubernetes is down; its programs and images stay in {home.root}")
 
 
 def status(home: Home) -> bool:
     """Print each daemon, and the node and pods as the API server knows them; whether everything runs and the node is ready."""
     alive = running(home)
     for name in (*RUNTIME, *KUBERNETES):
-        print(f"{name:<25} {f'pid {alive[name].pid}' if name in alive else 'not running'}")
+        say(f"{name:<25} {f'pid {alive[name].pid}' if name in alive else 'not running'}")
     if "kube-apiserver" not in alive:
         return False
-    print(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
+    say(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
     return len(alive) == len(RUNTIME) + len(KUBERNETES) and _node_ready(home)
 
 
 def _ensure_all(layout: Layout, daemons: Mapping[str, Describe]) -> None:
     for name, describe in daemons.items():
         if ensure_running(layout.home, describe(layout)):
-            print(f"started {name}", flush=True)
+            say(f"started {name}")
 
 
 def _await_ready(home: Home) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.node.home import Home, NodeError
+from cluster.node.progress import say
 from cluster.node.shell import run, succeeds
 
 _BUILD_WITHIN = 3600
@@ -36,7 +37,7 @@ def build(
         env=docker_environment(home),
         within=_BUILD_WITHIN,
     )
-    print(f"built {tag} in {time.monotonic() - started:.0f} s", flush=True)
+    say(f"built {tag} in {time.monotonic() - started:.0f} s")
 
 
 def load(home: Home, tag: str) -> bool:
@@ -52,7 +53,7 @@ def load(home: Home, tag: str) -> bool:
     if saving.returncode != 0 or done.returncode != 0:
         raise NodeError(f"{tag} could not be imported into containerd: {done.stderr.strip()}")
     ctr(home, "images", "label", name, f"{_SOURCE_LABEL}={source}")
-    print(f"imported {tag} in {time.monotonic() - started:.0f} s", flush=True)
+    say(f"imported {tag} in {time.monotonic() - started:.0f} s")
     return True
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 
 from cluster.node.home import NodeError
+from cluster.node.progress import say
 from cluster.node.shell import run, succeeds
 
 PACKAGES = (
@@ -31,7 +32,7 @@ def ensure_packages() -> None:
     missing = [name for name in PACKAGES if not _installed(name)]
     if not missing:
         return
-    print(f"installing {', '.join(missing)}", flush=True)
+    say(f"installing {', '.join(missing)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run("apt-get", "update", "-q", within=300, env=environment)
     run("apt-get", "install", "-qy", "--no-install-recommends", *missing, within=900, env=environment)

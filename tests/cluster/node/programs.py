@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.node.home import Home, NodeError
+from cluster.node.progress import say
 from cluster.node.shell import run
 
 KUBERNETES = "1.34.3"
@@ -51,12 +52,12 @@ def _ensure(home: Home, name: str, version: str, build: Callable[[Path], None]) 
     if not target.exists():
         _require_go()
         home.bin.mkdir(parents=True, exist_ok=True)
-        print(f"building {name} {version}", flush=True)
+        say(f"building {name} {version}")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=home.bin) as folder:
             build(Path(folder) / name)
             (Path(folder) / name).rename(target)
-        print(f"  {time.monotonic() - started:.0f} s", flush=True)
+        say(f"  {time.monotonic() - started:.0f} s")
     _link(home, name, target.name)
 
 
@@ -83,9 +84,7 @@ def _go(verb: str, *arguments: str, cwd: Path | None = None, **environment: str)
 
 def _require_go() -> None:
     if not shutil.which("go"):
-        raise NodeError(
-            "building Kubernetes needs Go 1.25 or newer in PATH (go.dev/dl), or use your own cluster: CLUSTER=existing"
-        )
+        raise NodeError("building Kubernetes needs Go in PATH (1.26, go.dev/dl), or use a cluster of your own: CLUSTER=existing")
 
 
 def _sources_digest() -> str:

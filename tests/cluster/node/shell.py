@@ -21,9 +21,9 @@ def run(
     return done.stdout
 
 
-def succeeds(*argv: str, within: float = 30) -> bool:
+def succeeds(*argv: str, within: float = 30, env: Mapping[str, str] | None = None) -> bool:
     """Whether the program ends with 0."""
-    return _run(argv, within=within).returncode == 0
+    return _run(argv, within=within, env=env).returncode == 0
 
 
 def _run(
