@@ -32,7 +32,7 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
 
     BASE_CONTAINER_NAME = CONTAINER
 
-    def __init__(self, *, job: TrainingJob, platform: Platform, context: Context) -> None:
+    def __init__(self, *, job: TrainingJob, platform: Platform, context: Context, **kwargs: Any) -> None:
         self._job = job
         self._platform = platform
         self._context = context
@@ -47,6 +47,7 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
             parallelism=job.training.workers,
             wait_until_job_complete=True,
             deferrable=True,
+            **kwargs,
         )
 
     def launch(self) -> None:

@@ -10,15 +10,18 @@ from fakes import FakeStore, FixedClock
 from fakes_worker_pods import FakeWorkerPods
 from headrace.errors import TrainingFailedError, UnavailableError
 from headrace.ports.worker_pods import EndingKind, JobPhase
-from headrace.render.job import JobTarget, job_name
+from headrace.render.job import JobTarget, job_name, render_job, render_service
 from headrace.specs.dataset import Split
 from headrace.specs.training import Placement
 from headrace.usecases.cluster_training import follow, worker_logs
 from headrace.usecases.cluster_training.follow import JobFollower
-from headrace.usecases.cluster_training.launch import launch
 from training_data import training_job, write_version
 
 TARGET = JobTarget(namespace="ml", image="trainer")
+
+
+async def create(pods, job):
+    await pods.create(render_job(job, TARGET, environment={}), lambda uid: render_service(job, TARGET, uid=uid), owner="try-1")
 
 
 class World:
@@ -32,8 +35,8 @@ class World:
         self.job = training_job(version)
         self.name = job_name(self.job)
 
-    async def launch(self):
-        await launch(self.pods, self.job, TARGET, environment={}, owner="try-1", log=self.lines.append)
+    async def launch(self, job=None):
+        await create(self.pods, job or self.job)
 
     def follower(self):
         within = timedelta(seconds=60)
@@ -101,7 +104,7 @@ def test_a_job_waits_for_room_for_all_its_workers_and_says_so(world):
         await world.launch()
         world.pods.room = 3
         other = world.job.model_copy(update={"name": "other"})
-        await launch(world.pods, other, TARGET, environment={}, owner="x", log=print)
+        await world.launch(other)
         await world.pods.admit(job_name(other))
         async with world.following():
             await world.until(lambda: world.said("waits for quota"))

@@ -20,6 +20,7 @@ from headrace.render.pod import (
 from headrace.specs.training import HOSTS_VARIABLE, JOB_VARIABLE, THREADS_VARIABLE, Resources, Toleration, TrainingJob
 
 PORT = 2222
+CONTAINER = "worker"
 _LABEL_LIMIT = 52
 """Characters of the job's name: a pod's host name is `<job>-<index>` and may have 63, and the Job adds a suffix to pod names."""
 _KEEP_SECONDS = 24 * 3600
@@ -138,7 +139,7 @@ def _pod(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) ->
 
 def _container(job: TrainingJob, target: JobTarget, environment: Mapping[str, str]) -> Manifest:
     return {
-        "name": "worker",
+        "name": CONTAINER,
         "image": target.image,
         "imagePullPolicy": target.pull_policy,
         "command": ["python", "-m", "headrace.training"],

@@ -50,9 +50,9 @@ class TrainingRecords:
         """
         return self._accept(job, self._result(job))
 
-    def fail(self, run_id: str, reason: str) -> None:
-        """End the run as FAILED and keep the reason there. Another try opens it again."""
-        self.tracking.fail_run(run_id, reason)
+    def fail(self, job: TrainingJob, reason: str) -> None:
+        """End the job's run as FAILED and keep the reason there. Another try opens it again."""
+        self.tracking.fail_run(self.begin(job), reason)
 
     def _accept(self, job: TrainingJob, result: TrainingResult) -> Candidate:
         self.tracking.finish_run(result.run_id)
@@ -113,10 +113,10 @@ class Trainer:
             self.launcher.run(job, environment={**self.environment, RUN_VARIABLE: run_id}, log=log)
             return self.records.complete(job)
         except HeadraceError as error:
-            self.records.fail(run_id, str(error))
+            self.records.fail(job, str(error))
             raise
         except (KeyboardInterrupt, SystemExit):
-            self.records.fail(run_id, STOPPED)
+            self.records.fail(job, STOPPED)
             raise
 
 

@@ -1,57 +1,85 @@
-"""Starting a job's pods: at most one job of a name, whatever happened to earlier tries."""
+"""Starting a job's pods, and taking them away: at most one job of a name, whatever happened to earlier tries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 
-from headrace.errors import NotFoundError
+from headrace.errors import HeadraceError, NotFoundError
 from headrace.ports.log import LogLine
-from headrace.ports.worker_pods import JobPhase, WorkerPods
-from headrace.render.job import JobTarget, job_name, render_job, render_service
-from headrace.specs.training import TrainingJob
+from headrace.ports.worker_pods import JobPhase, Manifest, WorkerPods
+from headrace.render.job import job_name
+from headrace.specs.training import RUN_VARIABLE, TrainingJob
+from headrace.usecases.train import STOPPED, TrainingRecords
 
-
-async def adopt(pods: WorkerPods, name: str, *, owner: str, log: LogLine) -> bool:
-    """Deal with what an earlier try left: True when its job goes on and is the caller's now, else nothing is left of it.
-
-    A job that failed is removed, so that a new one can take its name; so is one that is being deleted already.
-
-    Args:
-        pods: of the namespace.
-        name: of the job.
-        owner: see `WorkerPods.claim`.
-        log: told what was found.
-    """
-    state = await pods.find(name)
-    if state is None:
-        return False
-    if state.phase is not JobPhase.FAILED and not state.deleting:
-        try:
-            # Whoever followed it may delete it until this moment; after it, nobody but the caller.
-            state = await pods.claim(name, owner=owner)
-        except NotFoundError:
-            return False
-    if state.phase is JobPhase.FAILED or state.deleting:
-        log(f"removing job {name} of an earlier try")
-        await pods.delete(name)
-        return False
-    log(f"job {name} of an earlier try is {state.phase}: following it, not starting another")
-    return True
+RECORD_WITHIN_SECONDS = 15.0
+"""For the tracking server to be told of a stopped job; its pods are not kept for longer."""
 
 
 async def launch(
-    pods: WorkerPods, job: TrainingJob, target: JobTarget, *, environment: Mapping[str, str], owner: str, log: LogLine
+    pods: WorkerPods,
+    job: TrainingJob,
+    *,
+    records: TrainingRecords,
+    render: Callable[[Mapping[str, str]], Manifest],
+    service: Callable[[str], Manifest],
+    owner: str,
+    log: LogLine,
 ) -> None:
-    """Create the job, suspended, and its service; what of them is there already stays as it is.
+    """See to it that the job exists, once, in a run of its own, suspended until its follower admits it.
+
+    What an earlier try left goes on if it can, and is the caller's from now on. A job that has failed is removed first; its
+    successor resumes from the last checkpoint, in the same run. Every part can be repeated, so a caller may die at any point.
 
     Args:
-        pods: of the target's namespace.
+        pods: of the namespace.
         job: what to train.
-        target: where.
-        environment: of this try, e.g. `MLFLOW_RUN_ID`.
+        records: where its run is opened.
+        render: its manifest, from the variables of this try.
+        service: its service's manifest, from the job's uid.
         owner: see `WorkerPods.claim`.
-        log: told what was made.
+        log: told what was found and made.
     """
-    manifest = render_job(job, target, environment=environment)
-    if await pods.create(manifest, lambda uid: render_service(job, target, uid=uid), owner=owner):
-        log(f"created job {job_name(job)} of {job.training.workers} worker(s) in namespace {target.namespace}, suspended")
+    name = job_name(job)
+    await _make_way(pods, name, owner, log)
+    run_id = await asyncio.to_thread(records.begin, job)
+    if await pods.create(render({RUN_VARIABLE: run_id}), service, owner=owner):
+        log(f"created job {name} of {job.training.workers} worker(s), suspended; its run is {run_id}")
+
+
+async def stop(pods: WorkerPods, job: TrainingJob, *, records: Callable[[], TrainingRecords], owner: str, log: LogLine) -> None:
+    """Take away a job that a person ended, and say so in its run. A job that a later try has taken over is left alone.
+
+    Args:
+        pods: of the namespace.
+        job: what was trained.
+        records: where its run is ended; called in a thread, for its libraries take seconds to load.
+        owner: who followed it.
+        log: told what was done.
+    """
+    name = job_name(job)
+    state = await pods.find(name)
+    if state is None or state.owner != owner:
+        return
+    try:
+        # Before the job goes: a later try opens the run anew, and waits for that.
+        ending = asyncio.to_thread(lambda: records().fail(job, STOPPED))
+        await asyncio.wait_for(ending, timeout=RECORD_WITHIN_SECONDS)
+    except (HeadraceError, TimeoutError) as error:
+        log(f"the run of {name} could not be ended: {error}")
+    if await pods.delete(name, owner=owner):
+        log(f"deleted job {name} with its pods")
+
+
+async def _make_way(pods: WorkerPods, name: str, owner: str, log: LogLine) -> None:
+    """Claim a job that goes on, remove one that failed or is being deleted."""
+    try:
+        # Whoever followed it may delete it until this moment; after it, nobody but the caller.
+        state = await pods.claim(name, owner=owner)
+    except NotFoundError:
+        return
+    if state.phase is JobPhase.FAILED or state.deleting:
+        log(f"removing job {name} of an earlier try")
+        await pods.delete(name)
+    else:
+        log(f"job {name} of an earlier try is {state.phase}: following it, not starting another")
