@@ -23,6 +23,7 @@ from headrace.training.examples import Images
 
 SaveFiles = Callable[[Path, Model], None]
 """Writes an MLflow model into an empty folder."""
+_SMALLER = {"tensorflow": "tensorflow-cpu", "mlflow": "mlflow-skinny"}
 
 
 def image_schema(shape: tuple[int, ...]) -> Schema:
@@ -125,8 +126,8 @@ def _pinned(*packages: str) -> Sequence[str]:
 
 
 def _installed(package: str) -> str:
-    """The version here. Where no GPU is, TensorFlow is installed as `tensorflow-cpu`, but anybody may load the model."""
+    """The version here. An image may hold a smaller distribution of the same code; whoever loads the model takes the whole."""
     try:
         return version(package)
     except PackageNotFoundError:
-        return version(f"{package}-cpu")
+        return version(_SMALLER.get(package, package))
