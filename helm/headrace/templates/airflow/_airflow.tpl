@@ -1,47 +1,4 @@
-{{/* What Airflow's four components share: one environment, one pod. */}}
-
-{{/* Secrets as variables: database, signing keys, and the account that keeps task logs. */}}
-{{- define "headrace.airflow.secretEnvironment" -}}
-{{- $secrets := include "headrace.secrets" . | fromYaml -}}
-{{- $addresses := include "headrace.addresses" . | fromYaml -}}
-{{- $database := printf "airflow:$(AIRFLOW_DATABASE_PASSWORD)@%s:%v/airflow" $addresses.database $addresses.databasePort -}}
-{{ include "headrace.fromSecret" (list "AIRFLOW_DATABASE_PASSWORD" $secrets.postgresql "airflow-password") }}
-- name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
-  value: postgresql+psycopg2://{{ $database }}
-- name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC
-  value: postgresql+asyncpg://{{ $database }}
-{{ include "headrace.fromSecret" (list "AIRFLOW__CORE__FERNET_KEY" $secrets.airflow "fernet-key") }}
-{{ include "headrace.fromSecret" (list "AIRFLOW__API_AUTH__JWT_SECRET" $secrets.airflow "jwt-secret") }}
-{{ include "headrace.fromSecret" (list "AIRFLOW__API__SECRET_KEY" $secrets.airflow "api-secret-key") }}
-{{ include "headrace.fromSecret" (list "LOGS_ACCESS_KEY" $secrets.storeLogs "HEADRACE_MINIO__ACCESS_KEY") }}
-{{ include "headrace.fromSecret" (list "LOGS_SECRET_KEY" $secrets.storeLogs "HEADRACE_MINIO__SECRET_KEY") }}
-- name: AIRFLOW_CONN_HEADRACE_LOGS
-  value: {{ include "headrace.airflow.logsConnection" . | quote }}
-{{- end }}
-
-{{/* Airflow's connection to the store of task logs, as JSON; the kubelet puts the keys in. */}}
-{{- define "headrace.airflow.logsConnection" -}}
-{{- $addresses := include "headrace.addresses" . | fromYaml -}}
-{{- $url := printf "%s://%s" (ternary "https" "http" $addresses.storeSecure) $addresses.store -}}
-{{- $extra := dict "endpoint_url" $url "region_name" .Values.store.region -}}
-{{- dict "conn_type" "aws" "login" "$(LOGS_ACCESS_KEY)" "password" "$(LOGS_SECRET_KEY)" "extra" $extra | toJson -}}
-{{- end }}
-
-{{/* What tasks need besides: headrace's own database and the platform's account at the store. The scheduler and the triggerer run them. */}}
-{{- define "headrace.airflow.taskEnvironment" -}}
-{{- $secrets := include "headrace.secrets" . | fromYaml -}}
-{{- include "headrace.databaseEnvironment" . }}
-{{ include "headrace.fromSecret" (list "HEADRACE_MINIO__ACCESS_KEY" $secrets.storePlatform "HEADRACE_MINIO__ACCESS_KEY") }}
-{{ include "headrace.fromSecret" (list "HEADRACE_MINIO__SECRET_KEY" $secrets.storePlatform "HEADRACE_MINIO__SECRET_KEY") }}
-{{- end }}
-
-{{- define "headrace.databaseEnvironment" -}}
-{{- $secrets := include "headrace.secrets" . | fromYaml -}}
-{{- $addresses := include "headrace.addresses" . | fromYaml -}}
-{{ include "headrace.fromSecret" (list "HEADRACE_DATABASE_PASSWORD" $secrets.postgresql "headrace-password") }}
-- name: HEADRACE_DATABASE_URL
-  value: postgresql+psycopg2://headrace:$(HEADRACE_DATABASE_PASSWORD)@{{ $addresses.database }}:{{ $addresses.databasePort }}/headrace
-{{- end }}
+{{/* What Airflow's four components share: one pod. */}}
 
 {{- define "headrace.airflow.mounts" -}}
 - {name: home, mountPath: /var/lib/airflow}
@@ -179,11 +136,4 @@ volumeMounts:
   - {name: login-secret, mountPath: /etc/login, readOnly: true}
   - {name: login, mountPath: /run/airflow}
   {{- end }}
-{{- end }}
-
-{{/* As Airflow reads them: name:role, comma-separated. */}}
-{{- define "headrace.airflow.users" -}}
-{{- range $index, $user := .Values.airflow.users -}}
-{{- if $index }},{{ end }}{{ $user.name }}:{{ $user.role }}
-{{- end -}}
 {{- end }}
