@@ -19,9 +19,9 @@ DUMP = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'a')
 
 @pytest.fixture
 def own_engine(tmp_path, monkeypatch):
-    monkeypatch.setenv("HEADRACE_MINIO__SECRET_KEY", "from-the-engine")
+    monkeypatch.setenv("HEADRACE_MINIO__SECRET_KEY", "tester-secret")
     monkeypatch.setenv("A", "from-the-engine")
-    with running_engine(tmp_path, "--ready-within", "6") as engine:
+    with running_engine(tmp_path, "--ready-within", "30") as engine:
         yield engine
 
 
@@ -43,7 +43,7 @@ def test_they_run_once_a_generation_before_the_replicas_and_again_only_for_anoth
     assert own_engine.settled("odd")["state"] == "Available"
     own_engine.put(document).raise_for_status()
     (found,) = map(json.loads, variables.read_text().splitlines())
-    assert (found["A"], found["HEADRACE_MINIO__SECRET_KEY"]) == ("from-the-document", "from-the-engine")
+    assert (found["A"], found["HEADRACE_MINIO__SECRET_KEY"]) == ("from-the-document", "tester-secret")
     nodes = [psutil.Process(replica["pid"]).environ() for replica in own_engine.status("odd")["replicas"]]
     assert [node.get("HEADRACE_MINIO__SECRET_KEY") for node in nodes] == [None, None]
     own_engine.put(prepared(dump(variables))).raise_for_status()
@@ -67,7 +67,7 @@ def test_one_after_the_other_and_none_after_a_failure(own_engine, tmp_path):
     ("container", "says"),
     [
         ({"name": "absent", "command": ["no-such-command"]}, "no-such-command cannot be run"),
-        ({"name": "slow", "command": ["sleep", "60"]}, "it did not end within 6 s"),
+        ({"name": "slow", "command": ["sleep", "300"]}, "it did not end within 30 s"),
         (
             {"name": "keyless", "command": ["true"], "env": [{"name": "B", "valueFrom": {"secretKeyRef": {}}}]},
             "its own environment lacks B",
@@ -77,6 +77,7 @@ def test_one_after_the_other_and_none_after_a_failure(own_engine, tmp_path):
 def test_a_failure_names_the_container_and_leaves_the_former_graph_and_no_process(own_engine, container, says):
     own_engine.put(prepared()).raise_for_status()
     before = own_engine.settled("odd")
+    assert before["state"] == "Available", before["description"]
     children = {process.pid for process in own_engine.processes()}
     own_engine.put(prepared(container)).raise_for_status()
     status = own_engine.settled("odd")
@@ -119,7 +120,7 @@ def from_the_store(document, s3_server, folder):
     predictor = document["spec"]["predictors"][0]
     parameters = {each["name"]: each for each in predictor["graph"]["children"][0]["parameters"]}
     local = Path(parameters["model_path"]["value"])
-    settings = MinioSettings(endpoint=s3_server, bucket="prepared", access_key="tester", secret_key="from-the-engine")
+    settings = MinioSettings(endpoint=s3_server, bucket="prepared", access_key="tester", secret_key="tester-secret")
     store = MinioStore(settings, cache=folder / "cache")
     for name in MODEL_FILES:
         store.put_file(f"models/m/1/{name}", local / name)

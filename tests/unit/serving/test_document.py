@@ -82,7 +82,7 @@ def test_init_containers_are_commands_in_order_a_sequence_for_each_component(doc
             "image": "headrace/serving:0.1.0",
             "command": ["python", "-m", "fetch"],
             "args": ["--all"],
-            "env": [{"name": "A", "value": "1"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "env": [{"name": "A", "value": "$$1"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
             "envFrom": [{"secretRef": {"name": "store"}}],
             "volumeMounts": [{"name": "models", "mountPath": "/models"}],
         },
@@ -91,7 +91,7 @@ def test_init_containers_are_commands_in_order_a_sequence_for_each_component(doc
     (sequence,) = read(document).preparations
     assert [(each.component, each.name) for each in sequence] == [("combiner", "fetch-model"), ("combiner", "second")]
     assert sequence[0].command == ("python", "-m", "fetch", "--all")
-    assert (sequence[0].environment, sequence[0].inherited) == ({"A": "1"}, {"KEY"})
+    assert (sequence[0].environment, sequence[0].inherited) == ({"A": "$1"}, {"KEY"})
 
 
 def prepare(document, *init_containers):
@@ -128,7 +128,7 @@ REFUSED = {
     "an init container named like a path": (lambda d: prepare(d, {"name": "../up", "command": ["true"]}), "cannot be a name"),
     "an image's own command": (lambda d: prepare(d, {"name": "a", "image": "b"}), "`command` is missing"),
     "a command of numbers": (lambda d: prepare(d, {"name": "a", "command": [1]}), "no list of texts"),
-    "a command to fill in": (lambda d: prepare(d, {"name": "a", "command": ["echo", "$(A)"]}), "$(VARIABLES)"),
+    "a command to fill in": (lambda d: prepare(d, {"name": "a", "command": ["echo", "$(A)"]}), "refers to a variable"),
     "a sidecar": (lambda d: prepare(d, {"name": "a", "command": ["true"], "restartPolicy": "Always"}), "`restartPolicy`"),
     "a container without a name": (lambda d: container(d).pop("name"), "`name` is missing"),
     "a command": (lambda d: container(d).update(command=["sh"]), "`command` is not supported"),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession, TCPConnector, web
+from aiohttp import web
 
 from headrace.serving.engine.document import KIND, parse
-from headrace.serving.engine.errors import EngineError, UnknownGraphError
-from headrace.serving.engine.graph import Graph
-from headrace.serving.engine.replica import Launch
-from headrace.serving.engine.state import DocumentStore
+from headrace.serving.engine.errors import ReadOnlyError
+from headrace.serving.engine.graphs import Graphs, Key
+from headrace.serving.engine.readiness import Readiness
 from headrace.serving.engine.wire import (
     PREDICTIONS_PREFIX,
     PUID_HEADER,
@@ -31,18 +27,22 @@ ONE = f"/apis/{API_VERSION}/namespaces/{{namespace}}/seldondeployments/{{name}}"
 PREDICTIONS = f"{PREDICTIONS_PREFIX}{{namespace}}/{{name}}/api/v1.0/predictions"
 
 
-class Engine:
-    """All graphs of one engine."""
+class Edge:
+    """The engine's HTTP interface.
 
-    def __init__(self, *, state: Path, logs: Path, ready_within: float) -> None:
-        self._store, self._logs, self._ready_within = DocumentStore(state), logs, ready_within
-        self._graphs: dict[tuple[str, str], Graph] = {}
-        self._session: ClientSession | None = None
+    Args:
+        graphs: what it speaks for.
+        readiness: whether it should be sent requests.
+        writable: whether documents are applied and deleted here; otherwise they come from elsewhere, and are only shown.
+    """
+
+    def __init__(self, graphs: Graphs, readiness: Readiness, *, writable: bool) -> None:
+        self._graphs, self._readiness, self._writable = graphs, readiness, writable
 
     def application(self, body_limit: int) -> web.Application:
-        """The web application; the graphs live as long as it does."""
+        """The web application."""
         application = web.Application(client_max_size=body_limit, middlewares=[errors_in_words])
-        application.cleanup_ctx.append(self._run)
+        application.on_response_prepare.append(self._send_away)
         application.add_routes(
             [
                 web.put(ONE, self.put),
@@ -51,7 +51,7 @@ class Engine:
                 web.get(ALL, self.list),
                 web.post(PREDICTIONS, self.predict),
                 web.get("/live", self.live),
-                web.get("/ready", self.live),
+                web.get("/ready", self.ready),
                 web.get("/", self.endpoints),
             ]
         )
@@ -59,77 +59,68 @@ class Engine:
 
     async def put(self, request: web.Request) -> web.Response:
         """Apply a document."""
+        self._check_writable()
         content = parse_object(await read_body(request), remedy=f"Send a {KIND}.")
         deployment = parse(content, namespace=request.match_info["namespace"], name=request.match_info["name"])
-        graph = self._graphs.get(deployment.key)
-        if graph is None:
-            graph = self._graphs[deployment.key] = Graph(deployment, self._launch, self._store)
-        else:
-            graph.apply(deployment)
-        return json_reply(_document(graph, request))
+        self._graphs.apply(deployment)
+        return json_reply(self._document(deployment.key, request))
 
     async def get(self, request: web.Request) -> web.Response:
         """A document with its status."""
-        return json_reply(_document(self._graph(request), request))
+        return json_reply(self._document(_key(request), request))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Stop a graph and forget its document."""
-        graph = self._graph(request)
-        self._store.delete(*graph.desired.key)
-        del self._graphs[graph.desired.key]
-        await graph.stop()
+        self._check_writable()
+        await self._graphs.delete(_key(request))
         return json_reply({"status": "Success"})
 
     async def list(self, request: web.Request) -> web.Response:
         """Every document."""
-        items = [_document(graph, request) for graph in self._graphs.values()]
+        items = [self._document(key, request) for key in sorted(self._graphs.keys())]
         return json_reply({"apiVersion": API_VERSION, "kind": f"{KIND}List", "items": items})
 
     async def predict(self, request: web.Request) -> web.Response:
         """Seldon's prediction call. The reply carries the prediction's id, given by the caller or made here."""
-        graph = self._graph(request)
+        graph = self._graphs.find(_key(request))
         body = await read_body(request)
         puid = prediction_id(parse_object(body), request.headers)
         return json_reply(with_id(await graph.ask(body), puid), headers={PUID_HEADER: puid})
 
     async def live(self, request: web.Request) -> web.Response:
-        """The engine answers; each graph's readiness stands in its document."""
+        """The engine answers."""
         del request
+        return json_reply({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Whether the engine should be sent requests; each graph's own readiness stands in its document."""
+        del request
+        if why := self._readiness.why_not():
+            return json_reply({"status": "not ready", "why": why}, status=503)
         return json_reply({"status": "ok"})
 
     async def endpoints(self, request: web.Request) -> web.Response:
         """Where predictions are answered."""
         del request
-        paths = [PREDICTIONS.format(namespace=namespace, name=name) for namespace, name in self._graphs]
+        paths = [PREDICTIONS.format(namespace=namespace, name=name) for namespace, name in sorted(self._graphs.keys())]
         return json_reply({"endpoints": paths})
 
-    def _graph(self, request: web.Request) -> Graph:
-        namespace, name = request.match_info["namespace"], request.match_info["name"]
-        try:
-            return self._graphs[namespace, name]
-        except KeyError:
-            raise UnknownGraphError(f"no graph {namespace}/{name}", remedy="GET / lists them.") from None
+    async def _send_away(self, request: web.Request, response: web.StreamResponse) -> None:
+        """An engine that is about to end keeps no connection open: the caller's next one goes to another."""
+        del request
+        if self._readiness.leaving:
+            response.force_close()
 
-    @property
-    def _launch(self) -> Launch:
-        if self._session is None:
-            raise EngineError("the engine is not running")
-        return Launch(log_folder=self._logs, ready_within=self._ready_within, session=self._session)
+    def _check_writable(self) -> None:
+        if not self._writable:
+            raise ReadOnlyError("documents are not changed here", remedy="They are this namespace's ConfigMaps: change those.")
 
-    async def _run(self, application: web.Application) -> AsyncIterator[None]:
-        """Restore what was kept, serve, and end every node before the engine ends."""
-        del application
-        # The wrapper's synchronous workers close each connection after its reply; a pool would only hold dead ones.
-        self._session = ClientSession(connector=TCPConnector(limit=0, force_close=True), trust_env=False)
-        for kept in self._store.load():
-            self._graphs[kept.desired.key] = Graph(kept.desired, self._launch, self._store, live=kept.live)
-        yield
-        await asyncio.gather(*(graph.stop() for graph in self._graphs.values()))
-        await self._session.close()
+    def _document(self, key: Key, request: web.Request) -> dict[str, Any]:
+        """What was applied, with its status; the address is under the host the caller used."""
+        document = self._graphs.document(key)
+        url = f"{request.scheme}://{request.host}{PREDICTIONS.format(namespace=key[0], name=key[1])}"
+        return {**document, "status": {**document["status"], "address": {"url": url}}}
 
 
-def _document(graph: Graph, request: web.Request) -> dict[str, Any]:
-    """What was applied, with its status; the address is under the host the caller used."""
-    namespace, name = graph.desired.key
-    url = f"{request.scheme}://{request.host}{PREDICTIONS.format(namespace=namespace, name=name)}"
-    return {**graph.desired.source, "status": {**graph.status(), "address": {"url": url}}}
+def _key(request: web.Request) -> Key:
+    return request.match_info["namespace"], request.match_info["name"]

@@ -57,6 +57,20 @@ class UnknownGraphError(EngineError):
     reason = "NOT_FOUND"
 
 
+class ReadOnlyError(EngineError):
+    """Documents come from somewhere else and are only shown here."""
+
+    status = 405
+    reason = "READ_ONLY"
+
+
+class KubernetesError(EngineError):
+    """The Kubernetes API server refused, or does not answer."""
+
+    status = 502
+    reason = "KUBERNETES"
+
+
 class NotReadyError(EngineError):
     """A node has no ready replica."""
 

@@ -29,14 +29,14 @@ class Graph:
 
     Args:
         desired: what is to serve; kept in the store before anything is done about it.
-        live: what served before the engine's own restart, if anything: it is brought back first, to have something to fall
-            back on.
+        live: what is known to have served, if anything: by this engine before its restart, or by another one of the same
+            documents. It is brought back first, to have something to fall back on.
     """
 
     def __init__(self, desired: Deployment, launch: Launch, store: DocumentStore, live: Deployment | None = None) -> None:
         self.desired = desired
         self._launch, self._store = launch, store
-        self._last_live = live
+        self._last_live = self._proven = live
         self._live: Generation | None = None
         self._state, self._description = GraphState.CREATING, ""
         self._rollout: asyncio.Task[None] | None = None
@@ -44,14 +44,38 @@ class Graph:
         self._save()
         self._begin(desired)
 
-    def apply(self, deployment: Deployment) -> None:
-        """Begin to make the document live; applying what is desired already changes nothing, unless it failed."""
+    @property
+    def settled(self) -> bool:
+        """Whether the desired document is live or has failed."""
+        return self._state is not GraphState.CREATING
+
+    @property
+    def owes(self) -> bool:
+        """Whether it is known to have served, and does not serve here."""
+        return self._live is None and self._proven is not None
+
+    def apply(self, deployment: Deployment, *, proven: Deployment | None = None) -> None:
+        """Begin to make the document live; applying what is desired already changes nothing, unless it failed.
+
+        Args:
+            deployment: what is to serve.
+            proven: what is known to have served elsewhere, if anything.
+        """
         former, self.desired = self.desired, deployment
+        self._proven = proven or self._proven
+        if self._live is None:
+            self._last_live = self._proven
         self._save()
         if former.digest == deployment.digest and self._state is not GraphState.FAILED:
             self._relabel()
         else:
             self._begin(deployment)
+
+    def retry(self) -> None:
+        """Begin anew what failed here although it is known to serve elsewhere: then the cause lies here, and may have passed."""
+        proven = self._proven
+        if self._state is GraphState.FAILED and proven and (self._live is None or proven.digest == self.desired.digest):
+            self._begin(self.desired)
 
     async def ask(self, message: bytes) -> bytes:
         """Send a message through the live generation (see `Generation.ask`).

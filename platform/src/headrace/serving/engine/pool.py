@@ -39,7 +39,7 @@ class Pool:
         self._supervisors = [asyncio.create_task(self._supervise(index)) for index in range(len(self._replicas))]
 
     def least_busy(self, avoid: Collection[Replica] = ()) -> Replica | None:
-        """The ready replica with the fewest requests in flight, doubted ones last; None when only avoided ones are ready, or none."""
+        """The ready replica with the fewest requests in flight, doubted ones last; None when none but avoided ones are ready."""
         ready = (each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid)
         return min(ready, key=lambda each: (each.doubted, each.in_flight), default=None)
 
