@@ -1,8 +1,9 @@
-"""Tracking and registry: one contract, on the fakes and on a real MLflow server."""
+"""Tracking and registry: one contract, on the fakes and on a real MLflow server; artifacts that go through it to MinIO."""
 
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -18,12 +19,36 @@ READY_WITHIN_SECONDS = 90
 
 @pytest.fixture(scope="session")
 def mlflow_url(tmp_path_factory):
-    """A real MLflow server on a free port over SQLite, ended with the session."""
+    """A real MLflow server that keeps artifacts in a folder."""
     folder = tmp_path_factory.mktemp("mlflow")
+    with mlflow_server(folder, artifacts=str(folder / "artifacts")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mlflow_on_minio_url(tmp_path_factory, minio):
+    """A real MLflow server that keeps artifacts on a real MinIO, as a user who may use one bucket; its callers know no keys."""
+    minio.client().make_bucket("mlflow")
+    rights = ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+    resources = ["arn:aws:s3:::mlflow", "arn:aws:s3:::mlflow/*"]
+    password = minio.add_user("mlflow", [{"Effect": "Allow", "Action": rights, "Resource": resources}])
+    environment = {
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{minio.endpoint}",
+        "AWS_ACCESS_KEY_ID": "mlflow",
+        "AWS_SECRET_ACCESS_KEY": password,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with mlflow_server(tmp_path_factory.mktemp("mlflow"), artifacts="s3://mlflow", **environment) as url:
+        yield url
+
+
+@contextmanager
+def mlflow_server(folder, *, artifacts, **variables):
+    """Run a server on a free port over SQLite."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", artifacts]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"} | variables
     with (folder / "server.log").open("w") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
@@ -141,6 +166,21 @@ def test_aliases_move_and_go(world, name, tmp_path):
     world.registry.delete_alias(name, "slot-2")
     world.registry.delete_alias(name, "slot-2")
     assert world.registry.aliases(name) == {"slot-1": versions[1]}
+
+
+def test_artifacts_go_through_the_server_to_minio(mlflow_on_minio_url, minio, tmp_path):
+    """The caller has no S3 client's settings: the server is the only one who knows the keys."""
+    world = MlflowWorld(mlflow_on_minio_url)
+    run_id = world.tracking.open_run(experiment="proxied", name="cnn", key="proxied/1/cnn", tags={})
+    (tmp_path / "model.onnx").write_bytes(content := os.urandom(20_000_000))
+    registered = world.registry.register(
+        model="proxied", model_uri=world.logged_model(run_id, tmp_path), run_id=run_id, description="", tags={}
+    )
+    stored = {each.object_name: each.size for each in minio.client().list_objects("mlflow", recursive=True)}
+    assert [size for key, size in stored.items() if key.endswith("/model.onnx")] == [len(content)]
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    assert (world.registry.download(registered, downloads) / "model.onnx").read_bytes() == content
 
 
 def test_what_is_not_there_is_said(world, name):
