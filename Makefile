@@ -1,4 +1,5 @@
-# Two commands matter: `make demo` runs everything and leaves it up; `make test` runs the whole suite. `make help` lists the rest.
+# Two commands matter: `make demo` runs everything and leaves it up; `make test` runs the whole suite on this machine.
+# `make test-cluster` does the same on a Kubernetes. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -41,7 +42,7 @@ test: setup-dev data ## The whole suite: unit, contract, DAG and end-to-end on t
 
 # The project's own Kubernetes for tests: docs are in tests/cluster/node. Its home outlives the checkout.
 CLUSTER_NODE = PYTHONPATH=tests .venv/bin/python -m cluster.node
-.PHONY: cluster-up cluster-down cluster-status cluster-images
+.PHONY: cluster-up cluster-down cluster-status cluster-images test-cluster
 
 cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; the first time builds it, ~15 min).
 	@$(CLUSTER_NODE) up
@@ -54,6 +55,9 @@ cluster-status: setup-dev ## How it is.
 
 cluster-images: setup-dev ## Build every image and put it into the cluster.
 	@$(CLUSTER_NODE) images
+
+test-cluster: setup-dev data cluster-up cluster-images ## The platform on a real Kubernetes: chart, pods, MinIO, faults, upgrades.
+	.venv/bin/python -m pytest tests/helm tests/contract/test_store_on_minio.py tests/cluster $(PYTEST_ARGS)
 
 lint: setup-dev ## Style, types and layers.
 	.venv/bin/ruff check .
