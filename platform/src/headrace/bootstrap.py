@@ -93,6 +93,13 @@ class Platform:
             from headrace.adapters.seldon.backend import SeldonBackend
 
             return SeldonBackend(api_client(self.settings.kubernetes.context), url=self.settings.serving_url)
+        if self.settings.backend is Backend.KUBERNETES:
+            from headrace.adapters.engine_on_kubernetes.backend import EngineOnKubernetes
+            from headrace.adapters.kubernetes.client import api_client
+
+            service = self.settings.kubernetes.engine_service
+            url = self.settings.serving_url or f"http://{service}.{self.settings.namespace}.svc:9000"
+            return EngineOnKubernetes(api_client(self.settings.kubernetes.context), service=service, url=url)
 
         from headrace.adapters.graph_engine import GraphEngine
 

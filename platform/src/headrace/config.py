@@ -89,6 +89,8 @@ class KubernetesSettings(_Section):
     step_image: str = f"headrace/airflow:{__version__}"
     trainer_image: str = f"headrace/trainer:{__version__}"
     serving_image: str = f"headrace/serving:{__version__}"
+    engine_service: str = "headrace-serving"
+    """The Service of the engine's pods, in the graphs' namespace; used when `serving_backend` is `engine`."""
     pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     service_account: str = "default"
     """Of steps and workers, which ask nothing of the API server."""

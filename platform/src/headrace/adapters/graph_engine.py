@@ -50,7 +50,7 @@ class GraphEngine:
 
     def _put(self, document: Document) -> None:
         namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
-        reply = self._request("PUT", _path(namespace, name), json=document)
+        reply = self._request("PUT", resource_path(namespace, name), json=document)
         _refuse(reply, f"the engine refused {namespace}/{name}")
 
     def _wait_live(self, namespace: str, name: str, timeout: timedelta) -> None:
@@ -72,7 +72,7 @@ class GraphEngine:
 
     def delete(self, namespace: str, name: str) -> None:
         """See the port."""
-        reply = self._request("DELETE", _path(namespace, name))
+        reply = self._request("DELETE", resource_path(namespace, name))
         if reply.status_code != httpx.codes.NOT_FOUND:
             _refuse(reply, f"the engine refused to delete {namespace}/{name}")
 
@@ -89,7 +89,7 @@ class GraphEngine:
         return cast(Mapping[str, Any], reply.json())
 
     def _resource(self, namespace: str, name: str) -> dict[str, Any] | None:
-        reply = self._request("GET", _path(namespace, name))
+        reply = self._request("GET", resource_path(namespace, name))
         if reply.status_code == httpx.codes.NOT_FOUND:
             return None
         _refuse(reply, f"the engine refused to show {namespace}/{name}")
@@ -104,7 +104,8 @@ class GraphEngine:
             ) from error
 
 
-def _path(namespace: str, name: str) -> str:
+def resource_path(namespace: str, name: str) -> str:
+    """Where an engine shows a graph's document."""
     return f"{_GROUP}/namespaces/{namespace}/seldondeployments/{name}"
 
 
