@@ -50,9 +50,9 @@ store{{ $user | title }}: {{ $existing | default (include "headrace.storeSecret"
 airflow: http://{{ $names.apiServer }}.{{ $namespace }}.svc:8080
 mlflow: http://{{ $names.mlflow }}.{{ $namespace }}.svc:5000
 serving: {{ .Values.serving.url | default (printf "http://%s.%s.svc:9000" $names.serving $namespace) }}
-database: {{ ternary (printf "%s.%s.svc" $names.postgresql $namespace) .Values.postgresql.external.host .Values.postgresql.enabled }}
+database: {{ ternary (printf "%s.%s.svc" $names.postgresql $namespace) .Values.postgresql.external.host .Values.postgresql.enabled | quote }}
 databasePort: {{ ternary 5432 (int .Values.postgresql.external.port) .Values.postgresql.enabled }}
-store: {{ ternary (printf "%s.%s.svc:9000" $names.minio $namespace) .Values.store.external.endpoint .Values.minio.enabled }}
+store: {{ ternary (printf "%s.%s.svc:9000" $names.minio $namespace) .Values.store.external.endpoint .Values.minio.enabled | quote }}
 storeSecure: {{ ternary false .Values.store.external.secure .Values.minio.enabled }}
 {{- end }}
 
