@@ -79,7 +79,7 @@ lock: $(UV) ## Renew the locks from the *.in files.
 	$(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) docker/serving/requirements.in -o docker/serving/requirements.txt
 	$(COMPILE) -c requirements.txt docker/airflow/requirements.in -o docker/airflow/requirements.txt
-	$(COMPILE) -c requirements.txt docker/mlflow/requirements.in -o docker/mlflow/requirements.txt
+	$(COMPILE) -c requirements.txt --excludes docker/mlflow/excludes.txt docker/mlflow/requirements.in -o docker/mlflow/requirements.txt
 	$(COMPILE) -c requirements.txt --excludes docker/trainer/excludes.txt docker/trainer/requirements.in -o docker/trainer/requirements.txt
 
 # What images are built from and called. Proxies and the package index are the caller's own variables; no image keeps them.
