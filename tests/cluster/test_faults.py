@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from cluster.installation import RELEASE, Installation
@@ -59,9 +60,9 @@ def test_ingestion_rides_out_a_store_that_is_away(first_run: Run, installation: 
     with installation.airflow() as airflow:
         run = Run.start(airflow, **SMALL, epochs=1, force_refresh=True)
         wait_for(lambda: _ingest_pod_uploads(jobs), within=240, what="the ingest pod writes")
-        installation.user("scale", f"statefulset/{RELEASE}-minio", "--replicas=0")
+        _set_replicas(installation, f"statefulset/{RELEASE}-minio", 0)
         time.sleep(OUTAGE_SECONDS)  # the fault itself: an outage of known length
-        installation.user("scale", f"statefulset/{RELEASE}-minio", "--replicas=1")
+        _set_replicas(installation, f"statefulset/{RELEASE}-minio", 1)
         run.await_success()
         assert run.tasks()["ingest"].attempt == 1
         version = run.result("dataset")
@@ -87,6 +88,10 @@ import os, pathlib, signal
 nodes = [int(p.parent.name) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline") if b"headrace.serving.node" in p.read_bytes()]
 os.kill(nodes[0], signal.SIGKILL)
 """
+
+
+def _set_replicas(installation: Installation, workload: str, count: int) -> None:
+    installation.user("patch", workload, "--patch", json.dumps({"spec": {"replicas": count}}))
 
 
 def _endpoint(installation: Installation) -> str:
