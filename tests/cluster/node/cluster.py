@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from cluster.node import images
-from cluster.node.components import KUBERNETES, PAUSE_IMAGE, RUNTIME, Describe, Layout
+from cluster.node.components import CONTROL_PLANE, NODE, PAUSE_IMAGE, RUNTIME, Describe, Layout
 from cluster.node.conditions import wait_until
 from cluster.node.daemons import end, end_left_over, ensure_running, last_words, running
 from cluster.node.home import Home, NodeError
@@ -40,15 +40,18 @@ def up(home: Home) -> None:
         images.ensure_program_image(home, "pause", PAUSE_IMAGE)
         images.ensure_program_image(home, "coredns", _COREDNS_IMAGE)
         shutil.copyfile(layout.kubeconfig("admin"), home.kubeconfig)
-        _ensure_all(layout, KUBERNETES)
-        _await_ready(home)
+        _ensure_all(layout, CONTROL_PLANE)
+        _await(home, CONTROL_PLANE, lambda: _api_ready(home), "the API server is ready")
+        apply_manifests(home, coredns_image=_COREDNS_IMAGE)
+        _ensure_all(layout, NODE)
+        _await_node(home)
     say(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}")
 
 
 def down(home: Home) -> None:
     """End everything that `up` started, however far it came, and remove the cluster's state. Programs and images stay."""
     with _alone(home):
-        for name in reversed(KUBERNETES):
+        for name in reversed([*CONTROL_PLANE, *NODE]):
             end(home, name)
         _remove_pods(home)
         for name in reversed(RUNTIME):
@@ -66,12 +69,13 @@ def down(home: Home) -> None:
 def status(home: Home) -> bool:
     """Print each daemon, and the node and pods as the API server knows them; whether everything runs and the node is ready."""
     alive = running(home)
-    for name in (*RUNTIME, *KUBERNETES):
+    wanted = (*RUNTIME, *CONTROL_PLANE, *NODE)
+    for name in wanted:
         say(f"{name:<25} {f'pid {alive[name].pid}' if name in alive else 'not running'}")
     if "kube-apiserver" not in alive:
         return False
     say(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
-    return len(alive) == len(RUNTIME) + len(KUBERNETES) and _node_ready(home)
+    return alive.keys() >= set(wanted) and _node_ready(home)
 
 
 def _ensure_all(layout: Layout, daemons: Mapping[str, Describe]) -> None:
@@ -80,13 +84,12 @@ def _ensure_all(layout: Layout, daemons: Mapping[str, Describe]) -> None:
             say(f"started {name}")
 
 
-def _await_ready(home: Home) -> None:
-    def api_ready() -> bool:
-        return succeeds(home.program("kubectl"), f"--kubeconfig={home.kubeconfig}", "get", "--raw=/readyz")
+def _api_ready(home: Home) -> bool:
+    return succeeds(home.program("kubectl"), f"--kubeconfig={home.kubeconfig}", "get", "--raw=/readyz")
 
-    _await(home, KUBERNETES, api_ready, "the API server is ready")
-    apply_manifests(home, coredns_image=_COREDNS_IMAGE)
-    _await(home, KUBERNETES, lambda: _node_ready(home), "the node is Ready")
+
+def _await_node(home: Home) -> None:
+    _await(home, NODE, lambda: _node_ready(home), "the node is Ready")
     kubectl(home, "--namespace=kube-system", "rollout", "status", "deployment/coredns", f"--timeout={_READY_WITHIN}s")
     kubectl(home, "wait", "--for=create", "serviceaccount/default", f"--timeout={_READY_WITHIN}s")
 

@@ -154,18 +154,16 @@ def proxy(layout: Layout) -> Daemon:
 
 def netpol(layout: Layout) -> Daemon:
     """NetworkPolicies."""
-    argv = (*(layout.home.program("kube"), "netpol"), f"--kubeconfig={layout.kubeconfig('netpol')}", f"--pods={addresses.PODS}")
-    return Daemon("netpol", argv)
+    return Daemon("netpol", (layout.home.program("kube"), "netpol", f"--kubeconfig={layout.kubeconfig('netpol')}"))
 
 
 Describe = Callable[[Layout], Daemon]
 
 RUNTIME: dict[str, Describe] = {"containerd": containerd, "dockerd": dockerd}
-KUBERNETES: dict[str, Describe] = {
+CONTROL_PLANE: dict[str, Describe] = {
     "etcd": etcd,
     "kube-apiserver": apiserver,
     "kube-controller-manager": controller_manager,
     "kube-scheduler": scheduler,
-    "kubelet": kubelet,
-    "kube-proxy": proxy,
 }
+NODE: dict[str, Describe] = {"netpol": netpol, "kube-proxy": proxy, "kubelet": kubelet}

@@ -33,6 +33,7 @@ var components = map[string]func(){
 	"kube-scheduler":          func() { serve(scheduler.NewSchedulerCommand()) },
 	"kubectl":                 func() { kubectlutil.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand())) },
 	"kubelet":                 func() { serve(kubelet.NewKubeletCommand(context.Background())) },
+	"netpol":                  func() { serve(newNetpolCommand()) },
 	"remove-sandboxes":        removeSandboxes,
 }
 
