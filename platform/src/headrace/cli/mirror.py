@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.render import megabytes, show_json
+from headrace.cli.render import show_json
 from headrace.cli.run import pipeline_file
 from headrace.specs.pipeline import load_pipeline
 
@@ -36,7 +36,7 @@ def mirror(
     def show(file: MirroredFile) -> None:
         nonlocal copied
         copied += 1
-        console.print(f"{copied} of {len(spec.dataset.source.files)}: {file.name}, {megabytes(file.size)}")
+        console.print(f"{copied} of {len(spec.dataset.source.files)}: {file.name}, {file.size:,} bytes")
 
     with console.status(f"{spec.dataset.name}: verifying and copying raw files"):
         manifest = platform.mirror(spec, progress=show)
