@@ -54,7 +54,7 @@ cluster-status: setup-dev ## How it is.
 	@$(CLUSTER_NODE) status
 
 cluster-images: setup-dev ## Build every image and put it into the cluster.
-	@$(CLUSTER_NODE) images
+	@$(CLUSTER_NODE) images $(IMAGES:%=headrace/%:$(TAG))
 
 test-cluster: setup-dev data cluster-up cluster-images ## The platform on a real Kubernetes: chart, pods, MinIO, faults, upgrades.
 	.venv/bin/python -m pytest tests/helm tests/contract/test_store_on_minio.py tests/cluster $(PYTEST_ARGS)

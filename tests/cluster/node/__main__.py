@@ -1,27 +1,60 @@
-"""python -m cluster.node up | down | status."""
+"""The cluster for tests: the project's own node, or with CLUSTER=existing the kubeconfig's current context."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from cluster.node import cluster
+from cluster.node import cluster, existing
 from cluster.node.home import Home, NodeError
+from cluster.node.images import load
+from cluster.node.products import build_products
+from cluster.node.progress import say
+from cluster.node.standins import build_standins
 
 
 def main() -> int:
     """Do what is asked for; 1 where that failed, with the reason on standard error."""
     parser = argparse.ArgumentParser(prog="cluster.node", description=__doc__)
-    parser.add_argument("action", choices=("up", "down", "status"))
-    action = parser.parse_args().action
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action in ("up", "down", "status"):
+        actions.add_parser(action)
+    actions.add_parser("images").add_argument("tags", nargs="+", help="what `make images` makes")
+    given = parser.parse_args()
+    tags = tuple(getattr(given, "tags", ()))
     try:
-        home = Home.of_environment()
-        if action == "status":
-            return 0 if cluster.status(home) else 1
-        (cluster.up if action == "up" else cluster.down)(home)
+        return _on_existing(given.action, tags) if os.environ.get("CLUSTER") == "existing" else _on_own(given.action, tags)
     except NodeError as error:
-        sys.stderr.write(f"cluster-{action}: {error}\n")
+        sys.stderr.write(f"cluster-{given.action}: {error}\n")
         return 1
+
+
+def _on_own(action: str, tags: tuple[str, ...]) -> int:
+    home = Home.of_environment()
+    if action == "status":
+        return 0 if cluster.status(home) else 1
+    if action == "up":
+        cluster.up(home)
+    elif action == "down":
+        cluster.down(home)
+    else:
+        for tag in build_standins(home):
+            load(home, tag)
+        build_products(home)
+        for tag in tags:
+            load(home, tag)
+    return 0
+
+
+def _on_existing(action: str, tags: tuple[str, ...]) -> int:
+    if action == "images":
+        build_products(None)
+        existing.load(tags)
+    elif action == "down":
+        say("CLUSTER=existing: nothing was started, nothing is ended")
+    else:
+        existing.check()
     return 0
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from cluster.node import images
+from cluster.node.cgroups import remove_pod_cgroups
 from cluster.node.components import CONTROL_PLANE, NODE, PAUSE_IMAGE, RUNTIME, Describe, Layout
 from cluster.node.conditions import wait_until
 from cluster.node.daemons import end, end_left_over, ensure_running, last_words, running
@@ -59,6 +60,7 @@ def down(home: Home) -> None:
         end_left_over(home)
         unmount_below(home.run)
         remove_network(home)
+        remove_pod_cgroups()
         for folder in (home.run, home.volumes):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -16,17 +16,21 @@ PAUSE_IMAGE = "docker.io/headrace/pause:1"
 
 @dataclass(frozen=True)
 class Layout:
-    """The present cluster's files; writing them anew with the same content restarts nothing."""
+    """The present cluster's files."""
 
     home: Home
     pki: Pki
 
     def write(self, name: str, content: str) -> Path:
-        """A configuration file in the run folder, readable by root alone: some hold keys."""
+        """A configuration file in the run folder, readable by root alone: some hold keys.
+
+        One that is as it should be is not touched: kube-proxy ends itself when its file is written.
+        """
         path = self.home.run / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(content)
+        if not path.exists() or path.read_text() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(content)
         return path
 
     def kubeconfig(self, name: str) -> Path:

@@ -21,6 +21,13 @@ def run(
     return done.stdout
 
 
+def show(*argv: str, env: Mapping[str, str], cwd: Path) -> None:
+    """Run a program that must succeed and may take long, and let it say what it says."""
+    code = subprocess.run(argv, env=env, cwd=cwd, check=False).returncode
+    if code != 0:
+        raise NodeError(f"{' '.join(argv)} failed ({code}); its own words are above")
+
+
 def succeeds(*argv: str, within: float = 30, env: Mapping[str, str] | None = None) -> bool:
     """Whether the program ends with 0."""
     return _run(argv, within=within, env=env).returncode == 0
