@@ -10,7 +10,7 @@ UV := $(or $(shell command -v uv 2>/dev/null | xargs -r -I{} sh -c '{} --version
 HEADRACE := .venv/bin/headrace
 COMPILE = $(UV) pip compile -q --python $(PYTHON) --no-annotate --no-header
 
-.PHONY: help setup setup-dev demo up down run predict test lint bench screenshots lock golden images clean
+.PHONY: help setup setup-dev demo up down run predict test lint bench screenshots lock golden chart-readme images clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -72,7 +72,10 @@ screenshots: setup-dev ## Take the README's pictures of the running stack with h
 	.venv/bin/python docs/screenshots.py
 
 golden: setup-dev ## Write the golden files of rendered manifests anew; review the diff.
-	REGENERATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit
+	REGENERATE_GOLDEN=1 .venv/bin/python -m pytest -q tests/unit tests/helm
+
+chart-readme: setup-dev ## Write the chart's README anew, from its schema and defaults.
+	.venv/bin/python helm/generate_readme.py
 
 lock: $(UV) ## Renew the locks from the *.in files.
 	$(COMPILE) requirements.in -o requirements.txt
