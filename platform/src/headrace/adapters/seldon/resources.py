@@ -18,7 +18,7 @@ INSTALL = (
     "Install Seldon Core 1.17.1 (Helm chart `seldon-core-operator`), or serve with headrace's own engine "
     "(HEADRACE_SERVING_BACKEND=engine)."
 )
-_KIND = {"group": "machinelearning.seldon.io", "version": "v1", "plural": "seldondeployments"}
+KIND = {"group": "machinelearning.seldon.io", "version": "v1", "plural": "seldondeployments"}
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -42,7 +42,7 @@ class SeldonDeployments:
         """
         with translated_errors(f"cannot read the SeldonDeployment {namespace}/{name}"):
             try:
-                found: dict[str, Any] = self._api.get_namespaced_custom_object(**_KIND, namespace=namespace, name=name)
+                found: dict[str, Any] = self._api.get_namespaced_custom_object(**KIND, namespace=namespace, name=name)
             except ApiException as error:
                 if _is_absent(error, name):
                     return None
@@ -60,7 +60,7 @@ class SeldonDeployments:
         with translated_errors(f"cannot apply the SeldonDeployment {namespace}/{name}"):
             try:
                 stored: dict[str, Any] = self._api.patch_namespaced_custom_object(
-                    **_KIND,
+                    **KIND,
                     namespace=namespace,
                     name=name,
                     body=dict(document),
@@ -78,7 +78,7 @@ class SeldonDeployments:
         with translated_errors(f"cannot delete the SeldonDeployment {namespace}/{name}"):
             try:
                 options = V1DeleteOptions(propagation_policy="Background")
-                self._api.delete_namespaced_custom_object(**_KIND, namespace=namespace, name=name, body=options)
+                self._api.delete_namespaced_custom_object(**KIND, namespace=namespace, name=name, body=options)
             except ApiException as error:
                 if not _is_absent(error, name):
                     raise
@@ -107,4 +107,4 @@ def _is_absent(error: ApiException, name: str) -> bool:
         return True
     if details.get("kind") == "namespaces":
         return False
-    raise UnavailableError("this cluster has no SeldonDeployments", where=_KIND["group"], remedy=INSTALL) from error
+    raise UnavailableError("this cluster has no SeldonDeployments", where=KIND["group"], remedy=INSTALL) from error
