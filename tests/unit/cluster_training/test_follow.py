@@ -8,7 +8,7 @@ import pytest
 
 from fakes import FakeStore, FixedClock
 from fakes_worker_pods import FakeWorkerPods
-from headrace.errors import TrainingFailedError, UnavailableError
+from headrace.errors import ForbiddenError, TrainingFailedError, UnavailableError
 from headrace.ports.worker_pods import EndingKind, JobPhase
 from headrace.render.job import JobTarget, job_name, render_job, render_service
 from headrace.specs.dataset import Split
@@ -293,6 +293,23 @@ def test_another_follower_goes_on_where_the_first_was_stopped(world):
 
     run(scene())
     assert [line for line in world.lines if "[worker 0]" in line] == ["[worker 0] before", "[worker 0] between"]
+
+
+def test_a_log_that_may_not_be_read_is_said_and_does_not_stop_the_job(world, monkeypatch):
+    async def forbidden(*_, **__):
+        raise ForbiddenError("cannot get pods/log")
+        yield
+
+    monkeypatch.setattr(world.pods, "log", forbidden)
+
+    async def scene():
+        await world.launch()
+        async with world.following():
+            await world.running()
+            await world.until(lambda: world.said("[worker 1] its log cannot be read: cannot get pods/log"))
+            world.pods.finish(world.name, JobPhase.SUCCEEDED)
+
+    run(scene())
 
 
 def test_what_a_worker_prints_is_bounded(world, monkeypatch):

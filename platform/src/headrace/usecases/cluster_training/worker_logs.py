@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from headrace.errors import NotFoundError, UnavailableError
+from headrace.errors import HeadraceError, NotFoundError, UnavailableError
 from headrace.ports.log import LogLine
 from headrace.ports.worker_pods import LoggedLine, WorkerPod, WorkerPods
 from headrace.render.worker_failure import TAIL_LINES
@@ -69,8 +69,8 @@ class WorkerLogs:
         """A worker's last lines: the pod's, or, when it is gone, those that were passed on."""
         try:
             lines = await self._pods.tail(worker.name, lines=TAIL_LINES)
-        except UnavailableError:
-            lines = ()
+        except HeadraceError:
+            lines = ()  # what was passed on will do
         return lines or tuple(self._tails[worker.rank])
 
     async def _stream(self, worker: WorkerPod) -> None:
@@ -84,6 +84,9 @@ class WorkerLogs:
                     return
             except UnavailableError:
                 last = False
+            except HeadraceError as error:
+                self._log(f"[worker {worker.rank}] its log cannot be read: {error}")
+                return
             if last:
                 return
             await asyncio.sleep(RECONNECT_SECONDS)
