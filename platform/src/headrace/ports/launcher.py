@@ -1,4 +1,4 @@
-"""What runs the workers of a training job: local processes, or the pods of an Indexed Job."""
+"""What runs the workers of a training job within one call. Pods outlive calls: see `ports.worker_pods`."""
 
 from __future__ import annotations
 
