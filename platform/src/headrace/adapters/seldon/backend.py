@@ -9,7 +9,7 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from headrace.adapters.seldon.endpoint import Endpoint
-from headrace.adapters.seldon.resources import SeldonDeployments, as_document
+from headrace.adapters.seldon.resources import SeldonDeployments, as_document, is_leaving
 from headrace.adapters.seldon.watch import OperatorMissingError, Watch
 from headrace.errors import DeploymentFailedError, HeadraceError, NotFoundError, UnavailableError
 from headrace.ports.serving import Document
@@ -34,7 +34,7 @@ class SeldonBackend:
     def get(self, namespace: str, name: str) -> Document | None:
         """See the port."""
         stored = self._resources.get(namespace, name)
-        return None if stored is None else as_document(stored)
+        return None if stored is None or is_leaving(stored) else as_document(stored)
 
     def apply(self, document: Document, *, timeout: timedelta) -> None:
         """See the port. After a failure the former document is applied again and waited for, as long once more.
@@ -42,7 +42,10 @@ class SeldonBackend:
         Raises:
             UnavailableError: moreover, the cluster lacks Seldon's kind or its operator.
         """
-        former = self.get(document["metadata"]["namespace"], document["metadata"]["name"])
+        namespace, name = document["metadata"]["namespace"], document["metadata"]["name"]
+        former = self.get(namespace, name)
+        if former is None:
+            self._watch.until_gone(namespace, name)
         self._resources.apply(document)
         try:
             self._watch.until_live(document, timeout)
@@ -54,11 +57,9 @@ class SeldonBackend:
             raise
 
     def delete(self, namespace: str, name: str) -> None:
-        """See the port. Returns when the Deployments that were made of it are gone, too; their last pods end by themselves."""
-        stored = self._resources.get(namespace, name)
+        """See the port. Returns when everything is gone that was made of it, the last pod included."""
         self._resources.delete(namespace, name)
-        if stored is not None:
-            self._watch.until_gone(stored)
+        self._watch.until_gone(namespace, name)
 
     def endpoint(self, namespace: str, name: str) -> str:
         """See the port."""

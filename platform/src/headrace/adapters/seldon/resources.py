@@ -74,14 +74,23 @@ class SeldonDeployments:
         return stored
 
     def delete(self, namespace: str, name: str) -> None:
-        """Delete the object; what it owns goes after it. An absent one is not an error."""
+        """Begin to delete the object: it stays until all that it owns is gone. An absent one is not an error.
+
+        The operator leaves an object alone that is being deleted. One that goes before its Deployments it brings back to life
+        for a moment: it makes the Deployments anew when it sees them go before it sees the object go.
+        """
         with translated_errors(f"cannot delete the SeldonDeployment {namespace}/{name}"):
             try:
-                options = V1DeleteOptions(propagation_policy="Background")
+                options = V1DeleteOptions(propagation_policy="Foreground")
                 self._api.delete_namespaced_custom_object(**KIND, namespace=namespace, name=name, body=options)
             except ApiException as error:
                 if not _is_absent(error, name):
                     raise
+
+
+def is_leaving(stored: dict[str, Any]) -> bool:
+    """Whether the object is being deleted."""
+    return "deletionTimestamp" in stored["metadata"]
 
 
 def as_document(stored: dict[str, Any]) -> Document:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from kubernetes.client import ApiClient, AppsV1Api, V1Deployment
 
 from headrace.adapters.kubernetes.client import translated_errors
 from headrace.adapters.seldon.diagnosis import Diagnosis, Trouble
-from headrace.adapters.seldon.resources import INSTALL, SeldonDeployments
+from headrace.adapters.seldon.resources import INSTALL, SeldonDeployments, is_leaving
 from headrace.adapters.seldon.rollout import Rollout, owned_by, rollout
 from headrace.errors import DeploymentFailedError, UnavailableError
 from headrace.ports.serving import Document
@@ -22,7 +21,7 @@ OPERATOR_WITHIN = timedelta(seconds=60)
 GIVE_UP_AFTER = timedelta(seconds=20)
 """How long a graph may be in a state that does not mend by itself."""
 GONE_WITHIN = timedelta(minutes=2)
-"""How long the Deployments of a deleted graph may take to go."""
+"""How long a deleted graph may take to go; its pods end gently."""
 _POLL_SECONDS = 1.0
 
 
@@ -86,19 +85,19 @@ class Watch:
                 raise self._failure(document, look, waited.seconds)
             time.sleep(_POLL_SECONDS)
 
-    def until_gone(self, stored: Mapping[str, Any]) -> None:
-        """Return once the Deployments that were made of a deleted object are gone.
+    def until_gone(self, namespace: str, name: str) -> None:
+        """Return once a graph that is being deleted is gone, with all that was made of it; at once if there is none.
 
         Raises:
-            UnavailableError: they do not go in time.
+            UnavailableError: it does not go in time.
         """
-        metadata, waited = stored["metadata"], _Clock()
-        while left := owned_by(metadata["uid"], self._deployments(metadata["namespace"])):
+        waited = _Clock()
+        while (stored := self._resources.get(namespace, name)) is not None and is_leaving(stored):
             if waited.exceeds(GONE_WITHIN):
-                names = ", ".join(each.metadata.name for each in left)
+                left = ", ".join(each.metadata.name for each in owned_by(stored["metadata"]["uid"], self._deployments(namespace)))
                 raise UnavailableError(
-                    f"the graph {metadata['namespace']}/{metadata['name']} is deleted, but not its Deployments: {names}",
-                    remedy="Look at the cluster's garbage collector (kube-controller-manager).",
+                    f"the graph {namespace}/{name} is deleted, but not yet gone; there are still: {left or 'pods or Services'}",
+                    remedy="Look at the cluster's garbage collector (kube-controller-manager), then try again.",
                 )
             time.sleep(_POLL_SECONDS)
 
