@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from waiting import wait_for
 
 from cluster.kubectl import Kubectl
+from waiting import wait_for
 
 NAMESPACE = "headrace-test-policies"
 PORT = 8080
