@@ -66,7 +66,7 @@ def _alive(endpoint: str) -> bool:
 
 
 class Download:
-    """An HTTP server of a folder of raw files, which may be told to let its clients wait."""
+    """An HTTP server of a folder of raw files, which may be told to be very slow."""
 
     def __init__(self, server: http.server.ThreadingHTTPServer, gate: threading.Event, folder: Path) -> None:
         self._gate = gate
@@ -75,7 +75,7 @@ class Download:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Whoever downloads while the context lasts waits for its end."""
+        """No download that began in it ends before the context does."""
         self._gate.clear()
         try:
             yield
@@ -96,9 +96,10 @@ def download_server(folder: Path, address: str) -> Iterator[Download]:
     gate.set()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            gate.wait()
-            super().do_GET()
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            while not gate.wait(timeout=1):
+                outputfile.write(source.read(1))  # so that nobody's patience ends
+            super().copyfile(source, outputfile)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from kubernetes.client.models import V1ContainerStateTerminated, V1Pod, V1PodCondition
 
+from headrace.render.worker_failure import describe_exit
+
 _ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing"})
 _OUT_OF_MEMORY = "OOMKilled"
 
@@ -16,6 +18,9 @@ class Reason(NamedTuple):
 
     what: str
     remedy: str = ""
+
+
+DELETED = Reason("was deleted while it ran", "Run it again.")
 
 
 def why_unscheduled(pod: V1Pod) -> str | None:
@@ -39,16 +44,20 @@ def why_failed(pod: V1Pod) -> Reason | None:
     """How an ended pod ended, None when it ended well."""
     if pod.status.phase == "Succeeded":
         return None
+    return _ended_from_outside(pod) or next((_how(pod, each) for each in _terminated(pod)), Reason(f"is {pod.status.phase}"))
+
+
+def _ended_from_outside(pod: V1Pod) -> Reason | None:
     disruption = _condition(pod, "DisruptionTarget")
     if pod.status.reason == "DeadlineExceeded":
         return Reason("took longer than it may", "Raise the dataset's `timeout_minutes` if it needs more time.")
     if disruption is not None and disruption.status == "True":
         return Reason(f"was taken away ({disruption.reason}: {disruption.message})", "Run it again.")
+    if pod.metadata.deletion_timestamp is not None:
+        return DELETED
     if pod.status.reason:
         return Reason(f"was ended by its node ({pod.status.reason}: {pod.status.message})", "Run it again.")
-    for terminated in _terminated(pod):
-        return _how(pod, terminated)
-    return Reason(f"is {pod.status.phase}")
+    return None
 
 
 def _how(pod: V1Pod, terminated: V1ContainerStateTerminated) -> Reason:
@@ -56,7 +65,7 @@ def _how(pod: V1Pod, terminated: V1ContainerStateTerminated) -> Reason:
         limit = pod.spec.containers[0].resources.limits["memory"]
         return Reason(f"used more memory than its limit of {limit} ({_OUT_OF_MEMORY})", "Raise its `resources.memory`.")
     said = f": {terminated.message}" if terminated.message else ""
-    return Reason(f"ended with exit code {terminated.exit_code}{said}")
+    return Reason(f"{describe_exit(terminated.exit_code)}{said}")
 
 
 def _terminated(pod: V1Pod) -> Iterable[V1ContainerStateTerminated]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from kubernetes.client import CoreV1Api, V1DeleteOptions, V1Preconditions
 from kubernetes.client.exceptions import ApiException
 
 from headrace.adapters.kubernetes.client import api_client, refusal, translated_errors
-from headrace.errors import HeadraceError, NotFoundError, StepFailedError
+from headrace.errors import HeadraceError, InvalidSpecError, NotFoundError, StepFailedError, UnavailableError
 from headrace.render.step import CONTAINER, RUN_ANNOTATION, StepTarget, pod_name, render_step
+from headrace_airflow.pods.log import PodLog
 from headrace_airflow.pods.patience import Obstacle, Patience
-from headrace_airflow.pods.reasons import why_failed, why_stuck, why_unscheduled
+from headrace_airflow.pods.reasons import DELETED, why_failed, why_stuck, why_unscheduled
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 _STUCK_SECONDS = 20
 """How long a container may fail to start (no image, no Secret): the kubelet tries again meanwhile, and may succeed."""
+_SILENCE_SECONDS = 60
+"""How long the API server may be away while a step runs."""
 _GONE_SECONDS = 120
 """How long a deleted pod may take to be gone."""
 _TAIL_LINES = 20
@@ -72,7 +76,7 @@ class PodStepRunner:
         if found.status.phase == PodPhase.RUNNING and not found.metadata.deletion_timestamp:
             log(f"{pod.where}, started for run {pod.run_of(found)}, still runs: waiting for it")
             try:
-                found = pod.follow()
+                found = pod.follow(log)
             except BaseException:
                 pod.discard()
                 raise
@@ -86,7 +90,7 @@ class PodStepRunner:
         pod = self._pod(step)
         try:
             pod.start(log)
-            reason = why_failed(pod.follow())
+            reason = why_failed(pod.follow(log))
             if reason is not None:
                 raise StepFailedError(
                     f"the pod of step {step.name} {reason.what}; its last lines:\n{pod.last_lines()}\n",
@@ -103,9 +107,9 @@ class PodStepRunner:
 class StepPod(KubernetesPodOperator):  # type: ignore[misc]
     """The one pod that a step's identity may have.
 
-    Of the provider's operator it takes the labels of the task, what the cluster's policy adds (`pod_mutation_hook`), and the
-    following of the log. It differs in how the pod is found, by its name rather than by labels of a task, for it may be any
-    run's; and in telling what keeps it from running, or ended it, in the words of whoever did.
+    The provider's operator makes it: what was rendered, the labels of the task, and what the installation's policy adds
+    (`pod_mutation_hook`). How it lives differs: it is found by its name rather than by labels of a task, for it may be any run's;
+    each of its lines is passed on once; and what keeps it from running, or ended it, is told in the words of whoever did.
     """
 
     BASE_CONTAINER_NAME = CONTAINER
@@ -117,7 +121,6 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]
             pod_template_dict=render_step(step, target),
             random_name_suffix=False,
             kubernetes_conn_id=None,
-            container_name_log_prefix_enabled=False,
             **kwargs,
         )
         # "Dry" means without a label that says how this process reached the API server, which it would open a connection for.
@@ -159,28 +162,33 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]
             time.sleep(_POLL_SECONDS)
         log(f"{self.where} runs on {pod.spec.node_name}")
 
-    def follow(self) -> V1Pod:
-        """Pass its log on to the task's until it has ended, and return it as it is then.
+    def follow(self, log: LogLine) -> V1Pod:
+        """Pass its log on until it has ended, and return it as it is then.
 
         Raises:
             StepFailedError: it was deleted.
         """
+        lines = PodLog(self.client, *self._address, log)
         try:
-            with translated_errors(f"cannot follow {self.where}"):
-                self.await_pod_completion(self.pod_request_obj)
-            while (pod := self._read()).status.phase not in PodPhase.terminal_states:
+            while True:
+                pod = self._read()
+                # There may be no log, when no container ever started; or not now, and the pod's state says what is true.
+                with suppress(UnavailableError, InvalidSpecError), translated_errors(f"cannot read the log of {self.where}"):
+                    lines.pass_on()
+                if pod.status.phase in PodPhase.terminal_states:
+                    return pod
                 time.sleep(_POLL_SECONDS)
         except NotFoundError as error:
-            raise StepFailedError("the pod was deleted while it ran", where=self.where, remedy="Run it again.") from error
-        return pod
+            raise StepFailedError(f"the pod {DELETED.what}", where=self.where, remedy=DELETED.remedy) from error
 
     def last_lines(self) -> str:
         """What it printed last."""
         try:
             with translated_errors(f"cannot read the log of {self.where}"):
-                text: str = self.client.read_namespaced_pod_log(*self._address, tail_lines=_TAIL_LINES)
+                reply = self.client.read_namespaced_pod_log(*self._address, tail_lines=_TAIL_LINES, _preload_content=False)
         except HeadraceError as error:
             return f"({error})"
+        text: str = reply.data.decode("utf-8", errors="backslashreplace")
         return text.rstrip() or "(it printed nothing)"
 
     def discard(self) -> None:
@@ -219,8 +227,16 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]
             time.sleep(_POLL_SECONDS)
 
     def _read(self) -> V1Pod:
-        with translated_errors(f"cannot read {self.where}"):
-            return self.client.read_namespaced_pod(*self._address)
+        """The pod as it is now; an API server that is away comes back."""
+        deadline = time.monotonic() + _SILENCE_SECONDS
+        while True:
+            try:
+                with translated_errors(f"cannot read {self.where}"):
+                    return self.client.read_namespaced_pod(*self._address)
+            except UnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def _create(self) -> Obstacle | None:
         with translated_errors(f"cannot create {self.where}"):
@@ -241,8 +257,3 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]
 
     def _unscheduled(self, words: str, remedy: str) -> Obstacle:
         return Obstacle("unscheduled", words, self._settings.schedule_within_seconds, remedy)
-
-    def _refresh_cached_properties(self) -> None:
-        """Let go of a client whose credentials have expired; called by the provider."""
-        del self.client
-        del self.pod_manager

@@ -13,11 +13,12 @@ from headrace_airflow.pods.reasons import why_failed, why_stuck, why_unscheduled
 NO_CPU = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found."
 
 
-def pod(phase, *, state=None, conditions=(), **status):
+def pod(phase, *, state=None, conditions=(), deleted=None, **status):
     containers = (
         [{"name": "step", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": ""}] if state else []
     )
     document = {
+        "metadata": {"deletionTimestamp": deleted},
         "spec": {"containers": [{"name": "step", "resources": {"limits": {"memory": "1Gi"}}}]},
         "status": {"phase": phase, "conditions": list(conditions), "containerStatuses": containers, **status},
     }
@@ -59,6 +60,8 @@ def test_a_container_that_cannot_start_has_the_kubelets_words():
     [
         (pod("Failed", state=terminated(137, "OOMKilled")), "used more memory than its limit of 1Gi (OOMKilled)"),
         (pod("Failed", state=terminated(3, "Error")), "ended with exit code 3"),
+        (pod("Failed", state=terminated(137, "Error")), "was ended by SIGKILL"),
+        (pod("Failed", state=terminated(143, "Error"), deleted="2026-11-21T11:00:00Z"), "was deleted while it ran"),
         (pod("Failed", reason="DeadlineExceeded", state=terminated(143, "Error")), "took longer than it may"),
         (
             pod(
