@@ -7,6 +7,7 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from cluster.node import images
 from cluster.node.cgroups import remove_pod_cgroups
@@ -24,6 +25,7 @@ from cluster.node.progress import say
 from cluster.node.shell import run, succeeds
 
 _READY_WITHIN = 120
+_LOG_LINKS = Path("/var/log/containers")
 _COREDNS_IMAGE = "docker.io/headrace/coredns:1"
 
 
@@ -33,7 +35,7 @@ def up(home: Home) -> None:
     with _alone(home):
         ensure_packages()
         ensure_programs(home)
-        home.run.mkdir(exist_ok=True, mode=0o700)
+        _ensure_run_folder(home)
         layout = Layout(home, ensure_pki(home.run / "pki"))
         ensure_network(home)
         _ensure_all(layout, RUNTIME)
@@ -64,6 +66,7 @@ def down(home: Home) -> None:
         for folder in (home.run, home.volumes):
             if folder.exists():
                 shutil.rmtree(folder)
+        _remove_log_links()
         home.kubeconfig.unlink(missing_ok=True)
     say(f"Kubernetes is down; its programs and images stay in {home.root}")
 
@@ -78,6 +81,13 @@ def status(home: Home) -> bool:
         return False
     say(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
     return alive.keys() >= set(wanted) and _node_ready(home)
+
+
+def _ensure_run_folder(home: Home) -> None:
+    """A new cluster begins with new logs; those of the last one stay until then."""
+    if not home.run.exists():
+        shutil.rmtree(home.logs, ignore_errors=True)
+        home.run.mkdir(mode=0o700)
 
 
 def _ensure_all(layout: Layout, daemons: Mapping[str, Describe]) -> None:
@@ -125,6 +135,13 @@ def _remove_pods(home: Home) -> None:
     ensure_running(home, RUNTIME["containerd"](layout))
     _await(home, {"containerd": RUNTIME["containerd"]}, lambda: images.store_answers(home), "containerd answers")
     run(home.program("kube"), "remove-sandboxes", f"unix://{home.containerd_socket}", within=300)
+
+
+def _remove_log_links() -> None:
+    """kubelet's links to the logs of containers that are gone: their folder is the same for every kubelet."""
+    for link in _LOG_LINKS.glob("*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
 
 
 @contextlib.contextmanager

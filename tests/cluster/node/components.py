@@ -21,6 +21,11 @@ class Layout:
     home: Home
     pki: Pki
 
+    @property
+    def kube(self) -> str:
+        """The components' one program, by the name that holds its version: of a new version, all are started anew."""
+        return str((self.home.bin / "kube").resolve())
+
     def write(self, name: str, content: str) -> Path:
         """A configuration file in the run folder, readable by root alone: some hold keys.
 
@@ -54,7 +59,7 @@ def dockerd(layout: Layout) -> Daemon:
         f"--containerd={home.containerd_socket}",
         f"--data-root={home.root}/docker",
         f"--exec-root={home.run}/docker",
-        f"--pidfile={home.run}/docker.pid",
+        "--pidfile=",
         "--bridge=none",
         "--iptables=false",
         "--ip6tables=false",
@@ -65,7 +70,7 @@ def dockerd(layout: Layout) -> Daemon:
 def etcd(layout: Layout) -> Daemon:
     """One member, on the loopback; what it holds goes with the cluster, so it need not reach the disk at once."""
     argv = (
-        *(layout.home.program("kube"), "etcd"),
+        *(layout.kube, "etcd"),
         f"--data-dir={layout.home.run}/etcd",
         f"--listen-client-urls={addresses.ETCD}",
         f"--advertise-client-urls={addresses.ETCD}",
@@ -82,7 +87,7 @@ def apiserver(layout: Layout) -> Daemon:
     """RBAC and NodeRestriction on; PodSecurity, ResourceQuota, LimitRange and Priority are on by default."""
     pki = layout.pki
     argv = (
-        *(layout.home.program("kube"), "kube-apiserver"),
+        *(layout.kube, "kube-apiserver"),
         f"--etcd-servers={addresses.ETCD}",
         f"--bind-address={addresses.NODE}",
         f"--advertise-address={addresses.NODE}",
@@ -108,7 +113,7 @@ def controller_manager(layout: Layout) -> Daemon:
     """Each controller with its own account, as on a real cluster."""
     pki = layout.pki
     argv = (
-        *(layout.home.program("kube"), "kube-controller-manager"),
+        *(layout.kube, "kube-controller-manager"),
         f"--kubeconfig={layout.kubeconfig('controller-manager')}",
         "--authentication-skip-lookup",
         "--bind-address=127.0.0.1",
@@ -125,7 +130,7 @@ def controller_manager(layout: Layout) -> Daemon:
 def scheduler(layout: Layout) -> Daemon:
     """The default profile."""
     argv = (
-        *(layout.home.program("kube"), "kube-scheduler"),
+        *(layout.kube, "kube-scheduler"),
         f"--kubeconfig={layout.kubeconfig('scheduler')}",
         "--authentication-skip-lookup",
         "--bind-address=127.0.0.1",
@@ -139,7 +144,7 @@ def kubelet(layout: Layout) -> Daemon:
     home = layout.home
     config = layout.write("kubelet.yaml", configs.kubelet(home, layout.pki))
     argv = (
-        *(home.program("kube"), "kubelet"),
+        *(layout.kube, "kubelet"),
         f"--config={config}",
         f"--kubeconfig={layout.kubeconfig('kubelet')}",
         f"--root-dir={home.run}/kubelet",
@@ -153,12 +158,12 @@ def kubelet(layout: Layout) -> Daemon:
 def proxy(layout: Layout) -> Daemon:
     """Services."""
     config = layout.write("proxy.yaml", configs.proxy(layout.kubeconfig("proxy")))
-    return Daemon("kube-proxy", (layout.home.program("kube"), "kube-proxy", f"--config={config}"), reads=(config,))
+    return Daemon("kube-proxy", (layout.kube, "kube-proxy", f"--config={config}"), reads=(config,))
 
 
 def netpol(layout: Layout) -> Daemon:
     """NetworkPolicies."""
-    return Daemon("netpol", (layout.home.program("kube"), "netpol", f"--kubeconfig={layout.kubeconfig('netpol')}"))
+    return Daemon("netpol", (layout.kube, "netpol", f"--kubeconfig={layout.kubeconfig('netpol')}"))
 
 
 Describe = Callable[[Layout], Daemon]

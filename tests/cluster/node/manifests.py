@@ -11,7 +11,7 @@ from cluster.node import addresses
 from cluster.node.home import Home
 from cluster.node.shell import run
 
-_FOLDER = Path(__file__).parent / "manifests"
+_FOLDER = Path(__file__).parent / "yaml"
 _VOLUMES = tuple(f"local-{number:02}" for number in range(24))
 _TAKEN = ("Bound", "Available")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from waiting import wait_for
 
 NAMESPACE = "headrace-test-policies"
 PORT = 8080
+_MODULE = Path(__file__).parent / "kube"
+_GO_TEST = ("go", "test", "-trimpath", "-tags", "netgo,osusergo", "./netpol")
 _IN_FORCE_WITHIN = 20
 _DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 _PROBE = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)"
@@ -61,6 +66,14 @@ def test_a_pod_without_egress_reaches_neither_pods_nor_the_api_server(pods: Kube
     wait_for(lambda: not _reaches(pods, "friend"), _IN_FORCE_WITHIN, "the friend is stopped")
     assert not _connects(pods, "friend", "kubernetes.default", 443)
     assert _reaches(pods, "stranger")
+
+
+@pytest.mark.skipif(os.environ.get("CLUSTER") == "existing", reason="the enforcer is the project's own node's")
+def test_the_enforcer_reads_policies_as_the_api_defines_them() -> None:
+    done = subprocess.run(
+        _GO_TEST, cwd=_MODULE, env=os.environ | {"CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _reaches(pods: Kubectl, name: str) -> bool:
