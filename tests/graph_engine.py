@@ -24,17 +24,21 @@ class Engine:
     folder: Path
     port: int
     options: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    space: str = SPACE
+    environment: dict[str, str] | None = None
     process: subprocess.Popen | None = None
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self):
-        command = [SERVING_PYTHON, "-m", "headrace.serving.engine", "--port", str(self.port), "--body-limit-mib", "1"]
+        command = [SERVING_PYTHON, "-m", "headrace.serving.engine", "--host", self.host, "--port", str(self.port)]
+        command += ["--body-limit-mib", "1"]
         command += ["--state", str(self.folder / "state"), "--log-dir", str(self.folder / "logs"), *self.options]
         with (self.folder / "engine.log").open("a") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=self.environment)
         wait_for(self._answers, 30, "the engine answers")
 
     def _answers(self):
@@ -44,12 +48,15 @@ class Engine:
         except httpx.HTTPError:
             return False
 
-    def stop(self):
+    def stop(self, within=15):
         self.process.terminate()
-        self.process.wait(15)
+        self.process.wait(within)
+
+    def ready(self):
+        return httpx.get(f"{self.url}/ready", trust_env=False).is_success
 
     def resource(self, name):
-        return f"{self.url}/apis/machinelearning.seldon.io/v1/namespaces/{SPACE}/seldondeployments/{name}"
+        return f"{self.url}/apis/machinelearning.seldon.io/v1/namespaces/{self.space}/seldondeployments/{name}"
 
     def put(self, document):
         return httpx.put(self.resource(document["metadata"]["name"]), json=document, trust_env=False)
@@ -64,7 +71,7 @@ class Engine:
         return self.status(name)
 
     def predictions(self, name):
-        return f"{self.url}/seldon/{SPACE}/{name}/api/v1.0/predictions"
+        return f"{self.url}/seldon/{self.space}/{name}/api/v1.0/predictions"
 
     def ask(self, name, message, **request):
         return httpx.post(self.predictions(name), json=message, trust_env=False, timeout=30, **request)
@@ -74,10 +81,10 @@ class Engine:
 
 
 @contextmanager
-def running_engine(folder, *options):
+def running_engine(folder, *options, **fields):
     """An engine on a free port with its state below `folder`, ended whatever happens."""
     (port,) = free_ports(1)
-    engine = Engine(folder=folder, port=port, options=options)
+    engine = Engine(folder=folder, port=port, options=options, **fields)
     try:
         engine.start()
         yield engine

@@ -65,7 +65,7 @@ def graph(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     models = {}
 
-    def make(name, seeds=(1, 2), *, replicas=2, golden_error=0.0):
+    def make(name, seeds=(1, 2), *, replicas=2, golden_error=0.0, space=SPACE):
         for seed in seeds:
             if seed not in models:
                 models[seed] = write_model(root / str(seed), seed, golden_error=golden_error)
@@ -74,7 +74,7 @@ def graph(tmp_path_factory):
             for slot, seed in enumerate(seeds, start=1)
         ]
         spec = EnsembleSpec(name=name, model="m", replicas=replicas)
-        return render_deployment(spec, members, ServingTarget(namespace=SPACE)), [models[seed] for seed in seeds]
+        return render_deployment(spec, members, ServingTarget(namespace=space)), [models[seed] for seed in seeds]
 
     return make
 

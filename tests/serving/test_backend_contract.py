@@ -22,55 +22,61 @@ def backend(request):
 
 
 @pytest.fixture
-def make(graph):
+def space():
+    """The namespace of the graphs."""
+    return SPACE
+
+
+@pytest.fixture
+def make(graph, space):
     """Renders one-replica graphs."""
-    return lambda *seeds, **options: graph("contract", seeds=seeds, replicas=1, **options)[0]
+    return lambda *seeds, **options: graph("contract", seeds=seeds, replicas=1, space=space, **options)[0]
 
 
 @pytest.fixture(autouse=True)
-def _clean(backend):
+def _clean(backend, space):
     yield
-    backend.delete(SPACE, "contract")
+    backend.delete(space, "contract")
 
 
 IMAGE = [[0] * 28] * 28
 
 
-def test_what_was_applied_is_what_serves_and_what_is_shown(backend, make):
-    assert backend.get(SPACE, "contract") is None
+def test_what_was_applied_is_what_serves_and_what_is_shown(backend, space, make):
+    assert backend.get(space, "contract") is None
     document = make(1, 2)
     backend.apply(document, timeout=SOON)
     backend.apply(document, timeout=SOON)
-    assert backend.get(SPACE, "contract") == document
-    reply = backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+    assert backend.get(space, "contract") == document
+    reply = backend.predict(space, "contract", {"data": {"ndarray": [IMAGE]}})
     assert [vote["name"] for vote in reply["meta"]["tags"]["votes"]] == ["slot-1", "slot-2"]
-    assert backend.endpoint(SPACE, "contract").endswith("/api/v1.0/predictions") or isinstance(backend, FakeServing)
+    assert backend.endpoint(space, "contract").endswith("/api/v1.0/predictions") or isinstance(backend, FakeServing)
 
 
-def test_a_graph_that_fails_leaves_the_former_one_serving(backend, make):
+def test_a_graph_that_fails_leaves_the_former_one_serving(backend, space, make):
     backend.apply(make(1), timeout=SOON)
     if isinstance(backend, FakeServing):
         backend.refuses.add("contract")
     with pytest.raises(DeploymentFailedError, match="did not become ready"):
         backend.apply(make(11, golden_error=2e-4), timeout=SOON)
-    assert backend.get(SPACE, "contract") == make(1)
-    reply = backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+    assert backend.get(space, "contract") == make(1)
+    reply = backend.predict(space, "contract", {"data": {"ndarray": [IMAGE]}})
     assert [vote["version"] for vote in reply["meta"]["tags"]["votes"]] == ["1"]
 
 
-def test_a_deleted_graph_answers_nobody(backend, make):
+def test_a_deleted_graph_answers_nobody(backend, space, make):
     backend.apply(make(1), timeout=SOON)
-    backend.delete(SPACE, "contract")
-    backend.delete(SPACE, "contract")
-    assert backend.get(SPACE, "contract") is None
+    backend.delete(space, "contract")
+    backend.delete(space, "contract")
+    assert backend.get(space, "contract") is None
     with pytest.raises(NotFoundError):
-        backend.predict(SPACE, "contract", {"data": {"ndarray": [IMAGE]}})
+        backend.predict(space, "contract", {"data": {"ndarray": [IMAGE]}})
 
 
-def test_a_message_the_graph_refuses_is_the_callers_error(backend, make):
+def test_a_message_the_graph_refuses_is_the_callers_error(backend, space, make):
     backend.apply(make(1), timeout=SOON)
     with pytest.raises(InvalidSpecError, match="expected"):
-        backend.predict(SPACE, "contract", {"data": {"ndarray": []}})
+        backend.predict(space, "contract", {"data": {"ndarray": []}})
 
 
 def test_the_members_can_be_read_off_the_document(make):

@@ -101,5 +101,5 @@ def _pods(slice_: V1EndpointSlice) -> Iterator[EnginePod]:
             continue
         (address, *_) = endpoint.addresses
         host = f"[{address}]" if slice_.address_type == "IPv6" else address
-        name = endpoint.target_ref.name if endpoint.target_ref else address
+        name = endpoint.target_ref.name if endpoint.target_ref else f"{host}:{port}"
         yield EnginePod(name=name, url=f"http://{host}:{port}", ready=bool(endpoint.conditions.ready))

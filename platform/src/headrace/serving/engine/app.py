@@ -109,6 +109,7 @@ class Edge:
         """An engine that is about to end keeps no connection open: the caller's next one goes to another."""
         del request
         if self._readiness.leaving:
+            response.headers["Connection"] = "close"
             response.force_close()
 
     def _check_writable(self) -> None:

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 
 from headrace.serving.engine.errors import KubernetesError
 
@@ -61,7 +61,7 @@ class ConfigMaps:
         """
         timeout = aiohttp.ClientTimeout(total=_SILENCE_SECONDS)
         async with self._get({}, timeout) as reply:
-            listing = orjson.loads(await reply.read())
+            listing = json.loads(await reply.read())
             return listing["items"], listing["metadata"]["resourceVersion"]
 
     async def watch(self, version: str) -> AsyncGenerator[Event]:
@@ -74,7 +74,7 @@ class ConfigMaps:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SILENCE_SECONDS, sock_read=_WATCH_SECONDS + _SILENCE_SECONDS)
         async with self._get(query, timeout) as reply:
             while line := await reply.content.readline():
-                event = orjson.loads(line)
+                event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise KubernetesError(f"the watch was ended: {event['object'].get('message')}", where=self._url)
                 yield Event(type=event["type"], config_map=event["object"])
