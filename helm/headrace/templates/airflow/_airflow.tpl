@@ -17,7 +17,7 @@ timeoutSeconds: 15
 startupProbe:
   {{- include "headrace.airflow.heartbeat" (dict "job" .) | nindent 2 }}
   periodSeconds: 5
-  failureThreshold: 60
+  failureThreshold: 120
 readinessProbe:
   {{- include "headrace.airflow.heartbeat" (dict "job" .) | nindent 2 }}
   periodSeconds: 20
@@ -77,7 +77,7 @@ spec:
         - name: copy-login
           # Airflow opens the file for writing, and a Secret's volume is read-only.
           {{- include "headrace.airflow.container" . | nindent 10 }}
-          command: [cp, /etc/login/passwords.json, /run/airflow/passwords.json]
+          command: [install, --mode=0600, /etc/login/passwords.json, /run/airflow/passwords.json]
         {{- end }}
       containers:
         - name: {{ .component }}

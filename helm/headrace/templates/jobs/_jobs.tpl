@@ -8,11 +8,17 @@ HEADRACE_KUBERNETES__TRAINER_IMAGE: {{ include "headrace.image" (list . "trainer
 HEADRACE_KUBERNETES__SERVING_IMAGE: {{ include "headrace.image" (list . "serving") }}
 HEADRACE_KUBERNETES__PULL_POLICY: {{ .Values.images.pullPolicy }}
 HEADRACE_KUBERNETES__SERVICE_ACCOUNT: {{ $names.jobs }}
+{{- if eq .Values.serving.backend "engine" }}
+HEADRACE_KUBERNETES__ENGINE_SERVICE: {{ $names.serving }}
+{{- end }}
 HEADRACE_KUBERNETES__SECRETS: {{ list $secrets.storeJobs | toJson | squote }}
 HEADRACE_KUBERNETES__SERVING_SECRETS: {{ list $secrets.storeServing | toJson | squote }}
 HEADRACE_KUBERNETES__SCHEDULE_WITHIN_SECONDS: {{ .Values.jobs.scheduleWithinSeconds | quote }}
 {{- with include "headrace.priorityClass" (list . "jobs") }}
 HEADRACE_KUBERNETES__PRIORITY_CLASS: {{ . }}
+{{- end }}
+{{- with include "headrace.priorityClass" (list . "serving") }}
+HEADRACE_KUBERNETES__SERVING_PRIORITY_CLASS: {{ . }}
 {{- end }}
 {{- with .Values.jobs.queue }}
 HEADRACE_KUBERNETES__QUEUE: {{ . }}
