@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = sorted(path.parent.name for path in (ROOT / "docker").glob("*/Dockerfile"))
 SHARES_THE_PLATFORMS_VERSIONS = sorted(set(IMAGES) - {"serving"})  # the Seldon wrapper pins old ones
+DOES_WITHOUT = sorted(path.parent.name for path in (ROOT / "docker").glob("*/excludes.txt"))
 REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
 
@@ -49,8 +50,9 @@ def test_a_lock_holds_all_that_is_asked_for(image):
     assert asked_for(folder / "requirements.in") <= locked(folder / "requirements.txt").keys()
 
 
-def test_what_the_trainer_does_without_is_not_locked():
-    folder = ROOT / "docker" / "trainer"
+@pytest.mark.parametrize("image", DOES_WITHOUT)
+def test_what_an_image_does_without_is_not_locked(image):
+    folder = ROOT / "docker" / image
     assert not asked_for(folder / "excludes.txt") & locked(folder / "requirements.txt").keys()
 
 
