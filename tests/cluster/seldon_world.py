@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client import ApiClient, CoreV1Api
+from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, V1Deployment, V1Pod
 
 from cluster.step_world import ACCESS_KEY, SECRET_KEY
 from fakes_promotion import FakeRegistry
 from headrace.adapters.minio_store import MinioStore
+from headrace.adapters.seldon.backend import SeldonBackend
 from headrace.config import MinioSettings
-from headrace.render.seldon import ClusterTarget, ServingTarget
+from headrace.ports.serving import Document
+from headrace.render.seldon import ClusterTarget, ServingTarget, render_deployment
 from headrace.specs.serving import EnsembleSpec, NodeResources, SlotMember
 from headrace.specs.training import Candidate
 from headrace.usecases.publish import publish
@@ -63,16 +67,59 @@ class Models:
 
 
 def ensemble(name: str, **options: Any) -> EnsembleSpec:
-    """A small one."""
-    return EnsembleSpec(name=name, model=MODEL, **{**SMALL, **options})
+    """A small one, of one replica a node."""
+    return EnsembleSpec(name=name, model=MODEL, **{**SMALL, "replicas": 1, **options})
 
 
-def target(namespace: str, endpoint: str, **options: Any) -> ServingTarget:
-    """The cluster, as the platform's settings would describe it."""
+def target(namespace: str, endpoint: str) -> ServingTarget:
+    """The cluster, as the platform's settings would describe it. Nothing is pulled: images are in the cluster, or nowhere."""
     store = {"HEADRACE_MINIO__ENDPOINT": endpoint, "HEADRACE_MINIO__SECURE": "false"}
-    return ServingTarget(
-        namespace=namespace, cluster=ClusterTarget(store=store, secrets=(SECRET,)), **{"image": IMAGE, **options}
-    )
+    cluster = ClusterTarget(pull_policy="Never", store=store, secrets=(SECRET,))
+    return ServingTarget(namespace=namespace, image=IMAGE, cluster=cluster)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph under test."""
+
+    backend: SeldonBackend
+    client: ApiClient
+    place: ServingTarget
+    name: str
+
+    def document(self, members: Sequence[SlotMember], **options: Any) -> dict[str, Any]:
+        """The graph over these models."""
+        return render_deployment(ensemble(self.name, **options), members, self.place)
+
+    def apply(self, document: Document, *, within: timedelta = timedelta(minutes=4)) -> None:
+        """Make it serve that."""
+        self.backend.apply(document, timeout=within)
+
+    def shown(self) -> Document | None:
+        """What serves."""
+        return self.backend.get(self.place.namespace, self.name)
+
+    def predict(self, rows: Sequence[Any]) -> Mapping[str, Any]:
+        """Ask the executor."""
+        return self.backend.predict(self.place.namespace, self.name, {"data": {"ndarray": rows}})
+
+    def delete(self) -> None:
+        """End it."""
+        self.backend.delete(self.place.namespace, self.name)
+
+    def deployments(self) -> dict[str, V1Deployment]:
+        """What was made of it, by node."""
+        found = AppsV1Api(self.client).list_namespaced_deployment(self.place.namespace, label_selector=self._selector)
+        return {each.spec.template.spec.containers[0].name: each for each in found.items}
+
+    def pods(self) -> list[V1Pod]:
+        """Those that are to stay."""
+        found = CoreV1Api(self.client).list_namespaced_pod(self.place.namespace, label_selector=self._selector)
+        return [pod for pod in found.items if pod.metadata.deletion_timestamp is None]
+
+    @property
+    def _selector(self) -> str:
+        return f"seldon-deployment-id={self.name}"
 
 
 @contextmanager

@@ -3,36 +3,38 @@
 Under Seldon's own operator where it is installed, else under a stand-in for it; what takes the executor is then left out.
 """
 
+import copy
 import re
 import uuid
 from datetime import timedelta
 
 import pytest
-from kubernetes.client import AppsV1Api, CoreV1Api, V1ObjectMeta, V1Pod
+from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
 
 from builders import pipeline
 from cluster import seldon_operator
-from cluster.seldon_world import SECRET, Models, cluster_names, ensemble, target
+from cluster.seldon_world import IMAGE as SERVING_IMAGE
+from cluster.seldon_world import SECRET, Graph, Models, cluster_names, ensemble, target
 from cluster.step_world import ACCESS_KEY, SECRET_KEY, minio_server
 from cluster.tenancy import make_namespace, restricted_user
+from cluster.trickle import trickle
 from fakes import FakeLocks
 from headrace.adapters.kubernetes.client import api_client, refusal
 from headrace.adapters.seldon import resources, watch
 from headrace.adapters.seldon.backend import SeldonBackend
 from headrace.errors import DeploymentFailedError, ForbiddenError, InvalidSpecError, NotFoundError, UnavailableError
-from headrace.render.seldon import members_of, render_deployment
+from headrace.render.seldon import members_of
 from headrace.specs.serving import NodeResources
 from headrace.specs.step import PromoteStep, VerifyStep
 from headrace.usecases.promote import Promoter
 from minio_server import minio_binary
 from waiting import wait_for
 
-SOON = timedelta(minutes=3)
 A_MOMENT = timedelta(seconds=15)
-IMAGE = [[0] * 28] * 28
+EMPTY_IMAGE = [[0] * 28] * 28
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 def _client(user):
@@ -40,6 +42,11 @@ def _client(user):
         patch.setenv("KUBECONFIG", str(user.kubeconfig))
         patch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         return api_client()
+
+
+@pytest.fixture(scope="module")
+def client(admin):
+    return _client(admin)
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +61,12 @@ def kubectl(admin):
 
 
 @pytest.fixture(scope="module")
-def client(admin):
-    return _client(admin)
-
-
-@pytest.fixture(scope="module")
 def real(kubectl, client):
     """Whether Seldon's own operator acts on graphs here; otherwise its stand-in does."""
     if seldon_operator.is_installed(kubectl):
         yield True
     else:
-        # Only Seldon's executor needs less than the restricted standard: headrace's own containers keep it.
+        # Only Seldon's executor needs more than the restricted standard grants: headrace's own containers keep it.
         kubectl("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
         with seldon_operator.stand_in(kubectl, client):
             yield False
@@ -80,11 +82,6 @@ def executor(real, client, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def backend(client, real):
-    return SeldonBackend(client)
-
-
-@pytest.fixture(scope="module")
 def models(tmp_path_factory, kubectl):
     (node, *_) = kubectl.get("nodes")
     address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
@@ -94,224 +91,219 @@ def models(tmp_path_factory, kubectl):
 
 
 @pytest.fixture(scope="module")
+def graphs(client, kubectl, models, real):
+    """Makes graphs, which are deleted at the end."""
+    made, place = [], target(kubectl.namespace, models.endpoint)
+
+    def make():
+        made.append(Graph(SeldonBackend(client), client, place, f"g-{uuid.uuid4().hex[:6]}"))
+        return made[-1]
+
+    yield make
+    for graph in made:
+        graph.delete()
+
+
+@pytest.fixture(scope="module")
 def good(models):
     """Two versions that serve."""
     return models.published(models.make("first"), models.make("second"))
 
 
-@pytest.fixture
-def name(backend, kubectl):
-    name = f"g-{uuid.uuid4().hex[:6]}"
-    yield name
-    backend.delete(kubectl.namespace, name)
+@pytest.fixture(scope="module")
+def standing(graphs, good):
+    """A graph that serves; who changes it sees to it that it serves the same afterwards."""
+    graph = graphs()
+    graph.apply(graph.document(good))
+    return graph
 
 
 @pytest.fixture
-def document(kubectl, models, name):
-    """Renders graphs of one replica a node under the test's name."""
+def refuses(standing, good):
+    """Expects a document to fail, to be explained in these words, and to leave the standing graph as it was."""
 
-    def render(members, place=None, **options):
-        place = place or target(kubectl.namespace, models.endpoint)
-        return render_deployment(ensemble(name, **{"replicas": 1, **options}), members, place)
+    def check(document, *says, **options):
+        with pytest.raises(DeploymentFailedError, match="did not become ready") as failure:
+            standing.apply(document, **options)
+        for words in says:
+            failure.match(words)
+        assert standing.shown() == standing.document(good)
+        assert all(each.status.available_replicas == each.spec.replicas for each in standing.deployments().values())
 
-    return render
-
-
-@pytest.fixture
-def deployments(client, kubectl, name):
-    """The Deployments made of the test's graph, by node."""
-
-    def look():
-        found = AppsV1Api(client).list_namespaced_deployment(kubectl.namespace, label_selector=f"seldon-deployment-id={name}")
-        return {each.spec.template.spec.containers[0].name: each for each in found.items}
-
-    return look
+    return check
 
 
-def test_what_was_applied_is_what_serves_and_what_is_shown(backend, kubectl, document, deployments, good, name):
-    assert backend.get(kubectl.namespace, name) is None
-    wanted = document(good, replicas=2)
-    backend.apply(wanted, timeout=SOON)
-    assert backend.get(kubectl.namespace, name) == wanted
-    assert {node: each.status.available_replicas for node, each in deployments().items()} == {
-        "combiner": 2,
-        "slot-1": 2,
-        "slot-2": 2,
-    }
-    before = {node: each.metadata.generation for node, each in deployments().items()}
-    backend.apply(wanted, timeout=SOON)
-    assert {node: each.metadata.generation for node, each in deployments().items()} == before
+def test_what_was_applied_is_what_serves_and_what_is_shown(standing, good):
+    assert standing.shown() == standing.document(good)
+    before = {node: each.metadata.generation for node, each in standing.deployments().items()}
+    assert before.keys() == {"combiner", "slot-1", "slot-2"}
+    standing.apply(standing.document(good))
+    assert {node: each.metadata.generation for node, each in standing.deployments().items()} == before
 
 
-def test_a_graph_is_live_only_when_no_pod_of_the_former_one_is_left(backend, client, kubectl, models, document, good, name):
-    backend.apply(document(good), timeout=SOON)
-    newer = models.published(models.make("third"))
-    backend.apply(document(newer), timeout=SOON)
-    pods = CoreV1Api(client).list_namespaced_pod(kubectl.namespace, label_selector=f"seldon-deployment-id={name}").items
-    staying = [pod for pod in pods if pod.metadata.deletion_timestamp is None]
-    folders = {
-        variable.value
-        for pod in staying
-        for container in pod.spec.init_containers or ()
-        for variable in container.env
-        if variable.name == "HEADRACE_MODEL_FOLDER"
-    }
-    assert folders == {f"/models/shoes/{newer[0].version}"}
-    assert len(staying) == 2
-
-
-def test_a_deleted_graph_leaves_no_deployment(backend, kubectl, document, deployments, good, name):
-    backend.apply(document(good[:1]), timeout=SOON)
-    backend.delete(kubectl.namespace, name)
-    assert deployments() == {}
-    assert backend.get(kubectl.namespace, name) is None
-    backend.delete(kubectl.namespace, name)
-
-
-def _with_another_digest(models, good):
-    return {"members": [good[0].model_copy(update={"digest": "f" * 64})]}
-
-
-def _with_a_wrong_golden_batch(models, good):
-    return {"members": models.published(models.make("off", golden_error=2e-4))}
-
-
-def _without_an_image(models, good):
-    return {"members": good, "image": "headrace/no-such-image:0"}
-
-
-def _with_an_absent_secret(models, good):
-    return {"members": good, "secrets": ("absent",)}
-
-
-HOPELESS = {
-    "a digest that differs": (_with_another_digest, r"slot-1: .*fetch-model.*last lines:\n(?s:.*)digest"),
-    "a golden batch that comes out differently": (_with_a_wrong_golden_batch, r"slot-1: .*ended with code(?s:.*)golden batch"),
-    "an image that is not there": (_without_an_image, r"no image .*headrace/no-such-image:0"),
-    "a Secret that is not there": (_with_an_absent_secret, r'slot-1: .*CreateContainerConfigError.*secret "absent" not found'),
-}
-
-
-@pytest.mark.parametrize("case", HOPELESS)
-def test_what_cannot_start_is_explained_and_the_former_graph_serves_on(
-    backend, kubectl, models, document, deployments, good, case
-):
-    former = document(good)
-    backend.apply(former, timeout=SOON)
-    change, says = HOPELESS[case]
-    options = change(models, good)
-    members = options.pop("members")
-    cluster = target(kubectl.namespace, models.endpoint).cluster.model_copy(
-        update={"secrets": options.pop("secrets", (SECRET,)), "pull_policy": "Never"}
+def test_what_cannot_start_is_explained_node_by_node_and_the_former_graph_serves_on(standing, refuses, models, good):
+    off = models.published(models.make("off", golden_error=2e-4))[0]
+    another_digest = good[1].model_copy(update={"digest": "f" * 64})
+    members = [off, another_digest, *(good[0].model_copy(update={"slot": slot}) for slot in (3, 4))]
+    members[1] = members[1].model_copy(update={"slot": 2})
+    document = copy.deepcopy(standing.document(members))
+    components = document["spec"]["predictors"][0]["componentSpecs"]
+    components[3]["spec"]["containers"][0]["image"] = "headrace/no-such-image:0"
+    components[4]["spec"]["initContainers"][0]["envFrom"][0]["secretRef"]["name"] = "absent"
+    refuses(
+        document,
+        r"slot-1: container slot-1 of pod \S+ ended with code \d+ (?s:.*) golden batch comes out",
+        r"slot-2: container fetch-model of pod \S+ ended with code 1 (?s:.*) digest",
+        r"slot-3: container slot-3 of pod \S+ has no image headrace/no-such-image:0 \(ErrImageNeverPull\)",
+        r'slot-4: container fetch-model of pod \S+ cannot be made \(CreateContainerConfigError\): secret "absent" not found',
     )
-    place = target(kubectl.namespace, models.endpoint, **options).model_copy(update={"cluster": cluster})
-    with pytest.raises(DeploymentFailedError, match="did not become ready") as failure:
-        backend.apply(document(members, place), timeout=SOON)
-    assert failure.match(says)
-    assert backend.get(kubectl.namespace, former["metadata"]["name"]) == former
-    assert all(each.status.available_replicas == each.spec.replicas for each in deployments().values())
 
 
-def test_a_full_quota_is_explained(backend, kubectl, document, good, name):
+def test_a_full_quota_is_explained(kubectl, standing, refuses, good):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     kubectl.apply(quota)
     try:
-        with pytest.raises(DeploymentFailedError, match=r"slot-1: no pod can be made: .*exceeded quota: none"):
-            backend.apply(document(good), timeout=A_MOMENT)
+        wait_for(lambda: kubectl.get("resourcequota", "none").get("status", {}).get("hard"), 30, "the quota counts")
+        changed = standing.document(good, tolerance=1e-3)
+        refuses(changed, r"slot-1: no pod can be made: .*exceeded quota: none", within=A_MOMENT)
     finally:
         kubectl("delete", "resourcequota", "none")
-    assert backend.get(kubectl.namespace, name) is None
 
 
-def test_a_pod_without_a_place_is_explained_in_the_schedulers_words(backend, document, good):
-    with pytest.raises(DeploymentFailedError, match=r"slot-1: pod .* has no place: .*Insufficient cpu"):
-        backend.apply(document(good, resources=NodeResources(cpu="1000")), timeout=A_MOMENT)
+def test_a_pod_without_a_place_is_explained_in_the_schedulers_words(standing, refuses, good):
+    huge = standing.document(good, resources=NodeResources(cpu="1000"))
+    refuses(huge, r"slot-1: pod \S+ has no place: .*Insufficient cpu", within=A_MOMENT)
 
 
-def test_pods_of_models_are_restricted_and_the_others_but_for_seldons_executor(
-    backend, client, kubectl, document, deployments, good, real
-):
-    backend.apply(document(good[:1]), timeout=SOON)
+def test_pods_are_restricted_but_for_seldons_executor(client, kubectl, standing, real):
     strict = f"{kubectl.namespace}-restricted"
     make_namespace(kubectl, strict)
     try:
-        complaints = {node: _complaint(client, strict, each.spec.template) for node, each in deployments().items()}
+        complaints = {node: _complaint(client, strict, each.spec.template) for node, each in standing.deployments().items()}
     finally:
         kubectl("delete", "namespace", strict, "--wait=false")
-    assert complaints["slot-1"] == ""
+    assert complaints["slot-1"] == complaints["slot-2"] == ""
     assert set(re.findall(r'container "([^"]+)"', complaints["combiner"])) == ({"seldon-container-engine"} if real else set())
 
 
 def _complaint(client, namespace, template):
     """Why a pod of this template may not run there; empty when it may."""
+    core = CoreV1Api(client)
+    wait_for(lambda: core.list_namespaced_service_account(namespace).items, 30, "the namespace is usable")
     pod = V1Pod(metadata=V1ObjectMeta(name="p", labels=template.metadata.labels), spec=template.spec)
-    wait_for(lambda: CoreV1Api(client).list_namespaced_service_account(namespace).items, 30, "the namespace is usable")
     try:
-        CoreV1Api(client).create_namespaced_pod(namespace, pod, dry_run="All")
+        core.create_namespaced_pod(namespace, pod, dry_run="All")
     except ApiException as error:
         return refusal(error)
     return ""
 
 
+def test_nothing_is_left_of_a_former_graph_or_of_a_deleted_one(graphs, models, good):
+    graph = graphs()
+    graph.apply(graph.document(good))
+    (other,) = models.published(models.make("third"))
+    graph.apply(graph.document([other]))
+    assert graph.deployments().keys() == {"combiner", "slot-1"}
+    assert {_folder(pod) for pod in graph.pods()} == {"", f"/models/shoes/{other.version}"}
+    graph.delete()
+    assert (graph.shown(), graph.deployments(), graph.pods()) == (None, {}, [])
+    graph.delete()
+
+
+def _folder(pod):
+    """Where the pod's model is put; empty for one without."""
+    variables = [variable for container in pod.spec.init_containers or () for variable in container.env]
+    return next((each.value for each in variables if each.name == "HEADRACE_MODEL_FOLDER"), "")
+
+
 def test_a_cluster_without_an_operator_says_how_to_get_one(client, kubectl, models, good, real, monkeypatch):
     monkeypatch.setattr(watch, "OPERATOR_WITHIN", timedelta(seconds=5))
     ignored = seldon_operator.ignored_namespace(kubectl, f"{kubectl.namespace}-ignored")
+    graph = Graph(SeldonBackend(client), client, target(ignored.namespace, models.endpoint), "g")
     try:
-        document = render_deployment(ensemble("g"), good, target(ignored.namespace, models.endpoint))
         with pytest.raises(UnavailableError, match=r"operator is missing.*seldon-core-operator"):
-            SeldonBackend(client).apply(document, timeout=SOON)
-        assert SeldonBackend(client).get(ignored.namespace, "g") is None
+            graph.apply(graph.document(good))
+        assert graph.shown() is None
     finally:
         kubectl("delete", "namespace", ignored.namespace, "--wait=false")
 
 
-def test_a_cluster_without_the_kind_says_how_to_get_it(client, kubectl, document, good, monkeypatch):
+def test_a_cluster_without_the_kind_says_how_to_get_it(standing, monkeypatch):
+    document = standing.shown()
     monkeypatch.setitem(resources.KIND, "version", "v0")
-    for call in (lambda: SeldonBackend(client).get(kubectl.namespace, "g"), lambda: SeldonBackend(client).delete("ns", "g")):
+    for call in (standing.shown, standing.delete, lambda: standing.apply(document)):
         with pytest.raises(UnavailableError, match=r"no SeldonDeployments.*seldon-core-operator"):
             call()
-    with pytest.raises(UnavailableError, match=r"no SeldonDeployments.*seldon-core-operator"):
-        resources.SeldonDeployments(client).apply(document(good))
 
 
-def test_a_missing_right_is_named(kubectl, backend, document, good, tmp_path):
+def test_a_missing_right_is_named(kubectl, standing, tmp_path):
     nobody = restricted_user(kubectl, [kubectl.namespace], [], tmp_path / "kubeconfig")
     powerless = SeldonBackend(_client(nobody))
-    with pytest.raises(
-        ForbiddenError, match=rf'cannot get resource "seldondeployments" .* in the namespace "{kubectl.namespace}"'
-    ):
-        powerless.apply(document(good), timeout=A_MOMENT)
+    with pytest.raises(ForbiddenError, match=rf'cannot get resource "seldondeployments" .*"{kubectl.namespace}"'):
+        powerless.get(kubectl.namespace, standing.name)
 
 
 # --- through Seldon's executor ---
 
 
 @pytest.mark.usefixtures("executor")
-def test_the_endpoint_answers_refuses_and_ends(backend, kubectl, document, good, name):
-    backend.apply(document(good), timeout=SOON)
-    reply = backend.predict(kubectl.namespace, name, {"data": {"ndarray": [IMAGE]}})
+def test_the_endpoint_answers_and_refuses(standing, graphs):
+    reply = standing.predict([EMPTY_IMAGE])
     assert [vote["name"] for vote in reply["meta"]["tags"]["votes"]] == ["slot-1", "slot-2"]
     with pytest.raises(InvalidSpecError, match="expected"):
-        backend.predict(kubectl.namespace, name, {"data": {"ndarray": []}})
-    backend.delete(kubectl.namespace, name)
+        standing.predict([])
     with pytest.raises(NotFoundError):
-        backend.predict(kubectl.namespace, name, {"data": {"ndarray": [IMAGE]}})
+        graphs().predict([EMPTY_IMAGE])
 
 
 @pytest.mark.usefixtures("executor")
-def test_a_pipelines_candidates_are_promoted_and_verified(backend, kubectl, models, name):
+def test_a_pipelines_candidates_are_promoted_and_verified(standing, graphs, models):
+    graph = graphs()
     promoter = Promoter(
-        registry=models.registry,
-        serving=backend,
-        store=models.store,
-        locks=FakeLocks(),
-        target=target(kubectl.namespace, models.endpoint),
+        registry=models.registry, serving=graph.backend, store=models.store, locks=FakeLocks(), target=graph.place
     )
     made = [models.make(member).model_copy(update={"metrics": {"validation_accuracy": 0.9}}) for member in ("fourth", "fifth")]
-    step = PromoteStep(pipeline=pipeline(ensemble=ensemble(name).model_dump()), run="r", candidates=made, size=2)
+    step = PromoteStep(pipeline=pipeline(ensemble=ensemble(graph.name).model_dump()), run="r", candidates=made, size=2)
     promotion = promoter.promote(step)
     verified = promoter.verify(VerifyStep(pipeline=step.pipeline, run="r", promotion=promotion))
     assert verified.largest_difference < 1e-6
-    live = backend.get(kubectl.namespace, name)
-    assert {member.version for member in members_of(live)} == {candidate.version for candidate in made}
-    assert backend.get(kubectl.namespace, f"{name}-preview") is None
+    assert {member.version for member in members_of(graph.shown())} == {candidate.version for candidate in made}
+    assert graph.backend.get(graph.place.namespace, f"{graph.name}-preview") is None
+
+
+@pytest.fixture(scope="module")
+def doubled(graphs, good):
+    """A graph of two replicas a node."""
+    graph = graphs()
+    graph.apply(graph.document(good, replicas=2))
+    return graph
+
+
+@pytest.mark.usefixtures("executor")
+def test_a_replica_that_is_killed_costs_the_platform_no_answer(doubled, kubectl):
+    """The executor asks no other replica; whoever asks it through the adapter does."""
+    (victim, *_) = kubectl.get("pods", f"--selector=headrace.dev/graph={doubled.name},headrace.dev/node=slot-1")
+    asked = 0
+
+    def restarted():
+        nonlocal asked
+        doubled.predict([EMPTY_IMAGE])
+        asked += 1
+        (status,) = kubectl.get("pod", victim["metadata"]["name"])["status"]["containerStatuses"]
+        return status["restartCount"] == 1 and status["ready"]
+
+    kill_its_processes = "kill -9 $(cat /proc/1/task/1/children)"
+    kubectl("exec", victim["metadata"]["name"], "--container=slot-1", "--", "sh", "-c", kill_its_processes)
+    wait_for(restarted, 120, "the replica is back")
+    assert asked > 5
+
+
+@pytest.mark.usefixtures("executor")
+def test_a_rolling_update_loses_no_request_in_the_nodes(doubled, kubectl, models):
+    """What may be lost is the executor's own: as released, it hangs up at once when its pod is asked to end."""
+    newer = models.published(models.make("sixth"), models.make("seventh"))
+    with trickle(kubectl, doubled.backend.endpoint(kubectl.namespace, doubled.name), image=SERVING_IMAGE) as answers:
+        doubled.apply(doubled.document(newer, replicas=2))
+    assert answers.counts["200"] > 100
+    assert all(answer.startswith("ClientConnectorError") for answer in answers.failures), answers.failures
+    assert sum(answers.failures.values()) < 0.01 * sum(answers.counts.values()), answers.counts
