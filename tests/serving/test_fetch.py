@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -140,6 +141,24 @@ def test_what_cannot_be_had_is_told_in_one_line_and_leaves_nothing(run, folder, 
     assert done.stderr.count("\n") == 1
     assert not folder.exists()
     assert "tester-secret" not in done.stdout + done.stderr
+
+
+def test_the_only_right_it_needs_is_to_read_what_it_fetches(run, folder, minio, tmp_path_factory):
+    settings = MinioSettings(endpoint=minio.endpoint, bucket="guarded", access_key="tester", secret_key="tester-secret")
+    store = MinioStore(settings, cache=tmp_path_factory.mktemp("cache"))
+    for name, data in FILES.items():
+        store.put_bytes(f"models/m/1/{name}", data)
+    name = f"reader-{uuid.uuid4().hex[:6]}"
+    allowed = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::guarded/models/*"]}
+    password = minio.add_user(name, [allowed])
+    keys = {"HEADRACE_MINIO__ACCESS_KEY": name, "HEADRACE_MINIO__SECRET_KEY": password, "HEADRACE_MINIO__REGION": "us-east-1"}
+    endpoint = {"HEADRACE_MINIO__ENDPOINT": minio.endpoint}
+    done = run(**keys, **endpoint, HEADRACE_MODEL_URI="s3://guarded/models/m/1/")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert content(folder) == FILES
+    refused = run(**keys, **endpoint, HEADRACE_MODEL_URI="s3://guarded/datasets/d/", HEADRACE_MODEL_FOLDER=f"{folder}-other")
+    assert refused.returncode == 1
+    assert "AccessDenied" in refused.stderr
 
 
 def test_a_wrong_digest_leaves_what_was_there(run, folder):

@@ -1,9 +1,9 @@
 """`python -m headrace.serving.fetch`: bring a published model from the store to where its node reads it, and verify it.
 
 It runs before the node, as an init container. It reads HEADRACE_MODEL_URI (`s3://bucket/prefix/`), HEADRACE_MODEL_DIGEST (see
-`digest_of`), HEADRACE_MODEL_FOLDER, and HEADRACE_MINIO__{ENDPOINT,ACCESS_KEY,SECRET_KEY,SECURE}. A folder that holds the right
-model already is left alone. It ends with code 0 when the folder holds the model, with 2 when a variable is malformed, and with 1
-when the model cannot be had; one line then says what, where and the remedy.
+`digest_of`), HEADRACE_MODEL_FOLDER, and HEADRACE_MINIO__{ENDPOINT,REGION,ACCESS_KEY,SECRET_KEY,SECURE}. A folder that holds the
+right model already is left alone. It ends with code 0 when the folder holds the model, with 2 when a variable is malformed, and
+with 1 when the model cannot be had; one line then says what, where and the remedy.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Store:
     access_key: str = ""
     secret_key: str = field(default="", repr=False)
     secure: bool = False
+    region: str | None = None
+    """Of the bucket; without it the store is asked, which takes a right of its own."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def read_environment(variables: Mapping[str, str]) -> tuple[Wanted, Store]:
         access_key=variables.get("HEADRACE_MINIO__ACCESS_KEY", ""),
         secret_key=variables.get("HEADRACE_MINIO__SECRET_KEY", ""),
         secure=secure == "true",
+        region=variables.get("HEADRACE_MINIO__REGION") or None,
     )
 
 
@@ -182,6 +185,7 @@ def _client(store: Store) -> Minio:
             access_key=store.access_key or None,
             secret_key=store.secret_key or None,
             secure=store.secure,
+            region=store.region,
             http_client=urllib3.PoolManager(timeout=_TIMEOUT, retries=False),
         )
     except ValueError as error:
