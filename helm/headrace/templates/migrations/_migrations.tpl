@@ -26,13 +26,12 @@ spec:
       {{- include "headrace.migrations.container" . | nindent 6 }}
     - name: headrace
       image: {{ include "headrace.image" (list . "airflow") }}
-      command: [python, -I, /etc/headrace/schema.py, migrate, headrace, HEADRACE_DATABASE_URL, headrace, migrate]
+      command: [headrace, migrate, --within=900]
       env:
         - {name: HEADRACE_HOME, value: /tmp/headrace}
         {{- include "headrace.databaseEnvironment" . | nindent 8 }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
-        - {name: scripts, mountPath: /etc/headrace, readOnly: true}
       {{- include "headrace.migrations.container" . | nindent 6 }}
     - name: mlflow
       image: {{ include "headrace.image" (list . "mlflow") }}

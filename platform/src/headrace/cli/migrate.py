@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from headrace.errors import InvalidSpecError
+from headrace.errors import InvalidSpecError, UnavailableError
 from headrace.specs.store import StoreKeys, StorePlan
 
+_PAUSE_SECONDS = 1.0
 
-def migrate() -> None:
+
+def migrate(
+    within: Annotated[float, typer.Option(help="For how many seconds a database that does not answer is waited for.")] = 0,
+) -> None:
     """Bring headrace's own tables up to date; does nothing when they are."""
     from headrace.bootstrap import Platform
 
-    Platform().migrate()
-    typer.echo("the tables are up to date")
+    platform, deadline = Platform(), time.monotonic() + within
+    while True:
+        try:
+            platform.migrate()
+        except UnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return typer.echo("the tables are up to date")
 
 
 def prepare_store(
