@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.ports.serving import ServingBackend
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
+    from headrace.ports.tracking import Tracking
     from headrace.ports.worker_pods import WorkerPods
     from headrace.render.job import JobTarget
     from headrace.render.seldon import ServingTarget
@@ -158,12 +159,18 @@ class Platform:
         )
 
     @cached_property
+    def tracking(self) -> Tracking:
+        """Runs of training jobs."""
+        from headrace.adapters.mlflow.tracking import MlflowTracking
+
+        return MlflowTracking(self.settings.tracking())
+
+    @cached_property
     def training_records(self) -> TrainingRecords:
         """Runs, results and registered versions of training jobs."""
-        from headrace.adapters.mlflow.tracking import MlflowTracking
         from headrace.usecases.train import TrainingRecords
 
-        return TrainingRecords(tracking=MlflowTracking(self.settings.tracking()), registry=self.registry, store=self.store)
+        return TrainingRecords(tracking=self.tracking, registry=self.registry, store=self.store)
 
     @cached_property
     def trainer(self) -> Trainer:
@@ -282,7 +289,7 @@ class Platform:
         from headrace.usecases.cluster_training.launch import stop
 
         async with self.worker_pods() as pods:
-            await stop(pods, job, records=lambda: self.training_records, owner=owner, log=log)
+            await stop(pods, job, tracking=lambda: self.tracking, owner=owner, log=log)
 
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""

@@ -43,7 +43,7 @@ class World:
         asyncio.run(launching)
 
     def stop(self, owner):
-        asyncio.run(stop(self.pods, JOB, records=lambda: self.records, owner=owner, log=print))
+        asyncio.run(stop(self.pods, JOB, tracking=lambda: self.tracking, owner=owner, log=print))
 
     @property
     def job(self):

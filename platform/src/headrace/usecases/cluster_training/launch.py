@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 
 from headrace.errors import HeadraceError, NotFoundError
 from headrace.ports.log import LogLine
+from headrace.ports.tracking import Tracking
 from headrace.ports.worker_pods import JobPhase, Manifest, WorkerPods
 from headrace.render.job import job_name
 from headrace.specs.training import RUN_VARIABLE, TrainingJob
-from headrace.usecases.train import STOPPED, TrainingRecords
+from headrace.usecases.train import STOPPED, TrainingRecords, fail_run
 
 RECORD_WITHIN_SECONDS = 15.0
 """For the tracking server to be told of a stopped job; its pods are not kept for longer."""
@@ -47,13 +48,13 @@ async def launch(
         log(f"created job {name} of {job.training.workers} worker(s), suspended; its run is {run_id}")
 
 
-async def stop(pods: WorkerPods, job: TrainingJob, *, records: Callable[[], TrainingRecords], owner: str, log: LogLine) -> None:
+async def stop(pods: WorkerPods, job: TrainingJob, *, tracking: Callable[[], Tracking], owner: str, log: LogLine) -> None:
     """Take away a job that a person ended, and say so in its run. A job that a later try has taken over is left alone.
 
     Args:
         pods: of the namespace.
         job: what was trained.
-        records: where its run is ended; called in a thread, for its libraries take seconds to load.
+        tracking: where its run is ended; called in a thread, for its libraries take seconds to load.
         owner: who followed it.
         log: told what was done.
     """
@@ -63,7 +64,7 @@ async def stop(pods: WorkerPods, job: TrainingJob, *, records: Callable[[], Trai
         return
     try:
         # Before the job goes: a later try opens the run anew, and waits for that.
-        ending = asyncio.to_thread(lambda: records().fail(job, STOPPED))
+        ending = asyncio.to_thread(lambda: fail_run(tracking(), job, STOPPED))
         await asyncio.wait_for(ending, timeout=RECORD_WITHIN_SECONDS)
     except (HeadraceError, TimeoutError) as error:
         log(f"the run of {name} could not be ended: {error}")
