@@ -86,7 +86,8 @@ class Download:
         """Write the files of a dataset, and return the spec that has them downloaded from here."""
         content = raw_content(train_rows) if train_rows != 120 else raw_content()
         write_raw(self.folder, content)
-        return dataset_spec(content, name=name, source={"path": None, "download": self.url}, **changes)
+        small = {"resources": {"cpu": "20m", "memory": "400Mi"}}
+        return dataset_spec(content, name=name, source={"path": None, "download": self.url}, **(small | changes))
 
 
 @contextmanager

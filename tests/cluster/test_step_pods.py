@@ -104,7 +104,6 @@ def environment(kubectl, minio, postgres_url, tmp_path):
         "HEADRACE_MINIO__SECRET_KEY": SECRET_KEY,
         "HEADRACE_KUBERNETES__NAMESPACE": kubectl.namespace,
         "HEADRACE_KUBERNETES__SECRETS": '["store"]',
-        "HEADRACE_KUBERNETES__SCHEDULE_WITHIN_SECONDS": "5",
     }
 
 
@@ -259,7 +258,7 @@ def test_a_stopped_task_takes_its_pod_with_it(world, download, name):
 
 
 def test_a_step_that_needs_too_much_memory_says_so(world, download, name):
-    step = ingest_step(download.offer(name=name, resources={"memory": "32Mi"}))
+    step = ingest_step(download.offer(name=name, resources={"cpu": "20m", "memory": "32Mi"}))
     with pytest.raises(StepFailedError, match=r"(?s)more memory than its limit of 32Mi \(OOMKilled\).*resources\.memory"):
         world.materialise(step)
     assert world.versions(step) == []
@@ -268,7 +267,7 @@ def test_a_step_that_needs_too_much_memory_says_so(world, download, name):
 def test_a_pod_that_no_node_can_take_fails_with_the_schedulers_words(world, download, name):
     step = ingest_step(download.offer(name=name, resources={"cpu": "1000"}))
     with pytest.raises(StepFailedError, match=r"did not start within 5 s: .*Insufficient cpu"):
-        world.materialise(step)
+        world.materialise(step, schedule_within_seconds=5)
     assert any("waits: 0/1 nodes are available" in line for line in world.log)
     wait_for(lambda: not world.pods(step), 30, "the pod is deleted")
 
@@ -294,7 +293,7 @@ def test_a_full_quota_is_waited_for_and_then_named(world, kubectl, download, nam
         wait_for(lambda: "hard" in kubectl.get("resourcequota", "full").get("status", {}), 30, "the quota counts")
         step = ingest_step(download.offer(name=name))
         with pytest.raises(StepFailedError, match=r"did not start within 5 s: .*exceeded quota: full"):
-            world.materialise(step)
+            world.materialise(step, schedule_within_seconds=5)
     finally:
         kubectl("delete", "resourcequota", "full")
 
