@@ -182,6 +182,17 @@ def test_a_deletion_that_was_missed_is_made_up_for(backend, engines, pair, kubec
         wait_for(lambda engine=engine: engine.status(NAME) is None, 60, "the graph is gone")
 
 
+def test_a_graph_that_is_deleted_and_written_again_at_once_serves(backend, client, pair, make, space):  # noqa: F811
+    backend.apply(make(1), timeout=SOON)
+    written = documents.EngineDocuments(client)
+    for _ in range(5):
+        written.delete(space, NAME)
+        written.write(documents.Kept(desired=make(1), live=None))
+    for engine in pair:
+        wait_for(lambda engine=engine: (engine.status(NAME) or {}).get("state") == "Available", 120, "it serves")
+        assert engine.ask(NAME, MESSAGE).status_code == 200
+
+
 def test_an_engine_restarted_without_an_api_server_serves_what_it_served_and_is_not_ready(backend, engines, pair, make):  # noqa: F811
     backend.apply(make(1), timeout=SOON)
     with engines.running(announced=False) as engine:

@@ -33,6 +33,8 @@ _FINISH_SECONDS = 5
 _SPREAD_SECONDS = 10.0
 """How long a cluster may take to send nobody to a pod that is about to end."""
 
+log = logging.getLogger("headrace.serving.engine")
+
 
 def main() -> None:
     """Parse the options and serve."""
@@ -74,6 +76,7 @@ async def serve(options: argparse.Namespace) -> None:
                 await web.TCPSite(runner, options.host, options.port).start()
                 await ends.wait()
                 readiness.leaving = True
+                log.info("told to end; answering for %g s more", options.drain_seconds)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ends.wait(), options.drain_seconds)
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -72,7 +73,7 @@ class Edge:
     async def delete(self, request: web.Request) -> web.Response:
         """Stop a graph and forget its document."""
         self._check_writable()
-        await self._graphs.delete(_key(request))
+        await asyncio.wait({self._graphs.remove(_key(request))})
         return json_reply({"status": "Success"})
 
     async def list(self, request: web.Request) -> web.Response:

@@ -116,6 +116,7 @@ class Graph:
             self._relabel()
         else:
             self._state, self._description = GraphState.CREATING, "starting the nodes"
+            log.info("%s/%s: starting %s", *deployment.key, deployment.digest)
             self._rollout = asyncio.create_task(self._roll(deployment, after=self._rollout))
 
     async def _roll(self, deployment: Deployment, after: asyncio.Task[None] | None) -> None:
@@ -147,6 +148,7 @@ class Graph:
         generation = Generation(deployment, self._launch)
         await generation.start()
         former, self._live = self._live, generation
+        log.info("%s/%s: %s is live", *deployment.key, deployment.digest)
         self._last_live = deployment
         self._relabel()
         self._save()

@@ -31,6 +31,7 @@ class Graphs:
         self._launch, self._store = launch, store
         self._graphs: dict[Key, Graph] = {}
         self._refused: dict[Key, Refusal] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Graph]:
         """The graphs, oldest first."""
@@ -53,23 +54,24 @@ class Graphs:
         """Remember that what is desired under a name cannot be run."""
         self._refused[key] = refusal
 
-    async def delete(self, key: Key) -> None:
-        """Stop a graph and forget its documents.
+    def remove(self, key: Key) -> asyncio.Task[None]:
+        """Forget a graph and its documents at once. The task ends when its processes have: after its last request.
 
         Raises:
             UnknownGraphError: there is none, and none was refused.
         """
-        refused = self._refused.pop(key, None)
-        graph = self._graphs.pop(key, None)
-        if graph:
-            self._store.delete(*key)
-            await graph.stop()
-        elif not refused:
+        if key not in self.keys():
             raise _unknown(key)
+        self._refused.pop(key, None)
+        self._store.delete(*key)
+        stopping = asyncio.create_task(_stopped(self._graphs.pop(key, None)))
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        return stopping
 
     async def stop(self) -> None:
         """End every process."""
-        await asyncio.gather(*(graph.stop() for graph in self._graphs.values()))
+        await asyncio.gather(*(graph.stop() for graph in self._graphs.values()), *self._stopping)
 
     def find(self, key: Key) -> Graph:
         """The graph of that name.
@@ -100,6 +102,11 @@ class Graphs:
         if refusal:
             status |= {"state": GraphState.FAILED.value, "description": refusal.why, "desiredDigest": refusal.digest}
         return {**source, "status": status}
+
+
+async def _stopped(graph: Graph | None) -> None:
+    if graph:
+        await graph.stop()
 
 
 def _unknown(key: Key) -> UnknownGraphError:

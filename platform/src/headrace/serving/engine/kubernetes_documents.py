@@ -12,10 +12,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from headrace.serving.engine.document import KIND, Deployment, digest_of, parse
-from headrace.serving.engine.errors import DocumentError, EngineError, KubernetesError
+from headrace.serving.engine.errors import DocumentError, KubernetesError, UnknownGraphError
 from headrace.serving.engine.graphs import Graphs, Key, Refusal
 from headrace.serving.engine.kubernetes_api import ConfigMap, ConfigMaps
 from headrace.serving.engine.readiness import Readiness
@@ -38,7 +38,6 @@ class KubernetesDocuments:
         self._graphs, self._config_maps, self._readiness = graphs, config_maps, readiness
         self._namespace = namespace
         self._seen: dict[Key, Data] = {}
-        self._deleting: set[asyncio.Task[None]] = set()
 
     async def follow(self) -> None:
         """Follow for ever: list, watch, and list anew whenever the watch is over or lost."""
@@ -96,17 +95,9 @@ class KubernetesDocuments:
             self._graphs.refuse(key, Refusal(digest=_digest(desired), why=str(error)))
 
     def _forget(self, key: Key) -> None:
-        """Stop a graph, which takes as long as its last request; the next event is not kept waiting."""
         self._seen.pop(key, None)
-        deletion = asyncio.create_task(self._delete(key))
-        self._deleting.add(deletion)
-        deletion.add_done_callback(self._deleting.discard)
-
-    async def _delete(self, key: Key) -> None:
-        try:
-            await self._graphs.delete(key)
-        except EngineError as error:
-            log.info("nothing to delete: %s", error)
+        with suppress(UnknownGraphError):
+            self._graphs.remove(key)
 
     def _key(self, config_map: ConfigMap) -> Key:
         """A graph's namespace and name. One that is not named as it should be can have no graph's name."""
