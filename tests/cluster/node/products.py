@@ -18,5 +18,6 @@ def build_products(home: Home | None) -> None:
     if home is None:
         show("make", "--no-print-directory", "images", env=os.environ, cwd=_CHECKOUT)
     else:
-        given = (f"PYTHON_IMAGE={PYTHON_IMAGE}", "DOCKER_BUILD_FLAGS=--network=host --quiet")
+        # One revision for all: what names the commit is another image at each, to be copied into the cluster anew.
+        given = (f"PYTHON_IMAGE={PYTHON_IMAGE}", "DOCKER_BUILD_FLAGS=--network=host --quiet", "REVISION=under-test")
         show("make", "--no-print-directory", "images", *given, env=docker_environment(home), cwd=_CHECKOUT)
