@@ -14,6 +14,7 @@ from headrace.bootstrap import Platform
 from headrace.config import load_settings
 from headrace.errors import TrainingFailedError
 from headrace.specs.dataset import Split
+from headrace.specs.step import run_name
 from training_data import write_version
 from waiting import wait_for
 
@@ -78,7 +79,7 @@ def task(world, request):
     tasks = []
 
     def make(**training):
-        tasks.append(Task(world, f"{request.node.name}-{len(tasks)}", **training))
+        tasks.append(Task(world, run_name(f"{request.node.name}-{len(tasks)}"), **training))
         return tasks[-1]
 
     yield make
