@@ -76,6 +76,8 @@ class _StandIn(threading.Thread):
         """See Thread."""
         while not self._stopped.wait(_PERIOD_SECONDS):
             for found in self._custom.list_namespaced_custom_object(**self._kind)["items"]:
+                if "deletionTimestamp" in found["metadata"]:
+                    continue
                 try:
                     self._reconcile(found)
                 except ApiException as error:  # it was changed or deleted meanwhile: the next round sees it

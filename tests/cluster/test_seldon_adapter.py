@@ -72,12 +72,12 @@ def real(kubectl, client):
             yield False
 
 
-@pytest.fixture
-def executor(real, client, monkeypatch):
+@pytest.fixture(scope="module")
+def executor(real, client):
     """Services answer under their names; skips where there is no executor behind them."""
     if not real:
         pytest.skip("Seldon's operator is not installed: no executor, so nothing of its endpoint is tested")
-    with cluster_names(client, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch, cluster_names(client, patch):
         yield
 
 
@@ -141,7 +141,8 @@ def test_what_was_applied_is_what_serves_and_what_is_shown(standing, good):
     assert {node: each.metadata.generation for node, each in standing.deployments().items()} == before
 
 
-def test_what_cannot_start_is_explained_node_by_node_and_the_former_graph_serves_on(standing, refuses, models, good):
+def test_what_cannot_start_is_explained_node_by_node_and_the_former_graph_serves_on(standing, refuses, models, good, monkeypatch):
+    monkeypatch.setattr(watch, "GIVE_UP_AFTER", timedelta(seconds=60))  # until the slowest has had its say
     off = models.published(models.make("off", golden_error=2e-4))[0]
     another_digest = good[1].model_copy(update={"digest": "f" * 64})
     members = [off, another_digest, *(good[0].model_copy(update={"slot": slot}) for slot in (3, 4))]
@@ -152,8 +153,8 @@ def test_what_cannot_start_is_explained_node_by_node_and_the_former_graph_serves
     components[4]["spec"]["initContainers"][0]["envFrom"][0]["secretRef"]["name"] = "absent"
     refuses(
         document,
-        r"slot-1: container slot-1 of pod \S+ ended with code \d+ (?s:.*) golden batch comes out",
-        r"slot-2: container fetch-model of pod \S+ ended with code 1 (?s:.*) digest",
+        r"slot-1: container slot-1 of pod \S+ ended with code \d+ .*last lines:\n(?s:.*)golden batch comes out",
+        r"slot-2: container fetch-model of pod \S+ ended with code 1 .*last lines:\nthe files are not those that were published",
         r"slot-3: container slot-3 of pod \S+ has no image headrace/no-such-image:0 \(ErrImageNeverPull\)",
         r'slot-4: container fetch-model of pod \S+ cannot be made \(CreateContainerConfigError\): secret "absent" not found',
     )
@@ -272,14 +273,13 @@ def test_a_pipelines_candidates_are_promoted_and_verified(standing, graphs, mode
 
 
 @pytest.fixture(scope="module")
-def doubled(graphs, good):
+def doubled(executor, graphs, good):
     """A graph of two replicas a node."""
     graph = graphs()
     graph.apply(graph.document(good, replicas=2))
     return graph
 
 
-@pytest.mark.usefixtures("executor")
 def test_a_replica_that_is_killed_costs_the_platform_no_answer(doubled, kubectl):
     """The executor asks no other replica; whoever asks it through the adapter does."""
     (victim, *_) = kubectl.get("pods", f"--selector=headrace.dev/graph={doubled.name},headrace.dev/node=slot-1")
@@ -298,7 +298,6 @@ def test_a_replica_that_is_killed_costs_the_platform_no_answer(doubled, kubectl)
     assert asked > 5
 
 
-@pytest.mark.usefixtures("executor")
 def test_a_rolling_update_loses_no_request_in_the_nodes(doubled, kubectl, models):
     """What may be lost is the executor's own: as released, it hangs up at once when its pod is asked to end."""
     newer = models.published(models.make("sixth"), models.make("seventh"))

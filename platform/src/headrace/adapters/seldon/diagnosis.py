@@ -55,7 +55,7 @@ class Diagnosis:
         """What keeps the unfinished nodes of a graph from being ready; nothing of those that are merely on their way."""
         with translated_errors(f"cannot list the pods of the graph {namespace}/{name}"):
             pods = self._core.list_namespaced_pod(namespace, label_selector=f"{_GRAPH_LABEL}={name}").items
-        return [trouble for part in rollout.unfinished() for trouble in _first(_troubles(part, pods))]
+        return [trouble for part in rollout.unfinished() for trouble in troubles(part, pods)[:1]]  # replicas fail alike
 
     def explain(self, namespace: str, trouble: Trouble) -> str:
         """The trouble, with the last lines of the container's log or what was last reported of the pod."""
@@ -69,9 +69,15 @@ class Diagnosis:
     def _log(self, namespace: str, trouble: Trouble) -> str:
         with translated_errors(f"cannot read the log of pod {namespace}/{trouble.pod}"):
             try:
-                log = self._core.read_namespaced_pod_log(
-                    trouble.pod, namespace, container=trouble.container, previous=trouble.restarted, tail_lines=TAIL_LINES
+                reply = self._core.read_namespaced_pod_log(
+                    trouble.pod,
+                    namespace,
+                    container=trouble.container,
+                    previous=trouble.restarted,
+                    tail_lines=TAIL_LINES,
+                    _preload_content=False,  # the library would give the bytes' representation, `b'…'`
                 )
+                log = reply.data.decode(errors="replace")
             except ApiException as error:
                 if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):  # gone since, or cleaned up
                     raise
@@ -82,23 +88,25 @@ class Diagnosis:
         with translated_errors(f"cannot list the events of pod {namespace}/{pod}"):
             selector = f"involvedObject.name={pod},type=Warning"
             events = self._core.list_namespaced_event(namespace, field_selector=selector).items
-        newest = max(events, key=lambda event: event.last_timestamp or event.event_time, default=None)
+        newest = max(events, key=lambda event: event.last_timestamp or event.metadata.creation_timestamp, default=None)
         return newest.message.strip() if newest else ""
 
 
-def _first(troubles: Iterator[Trouble]) -> list[Trouble]:
-    """One a node is enough; the replicas' are alike."""
-    return [trouble for _, trouble in zip(range(1), troubles, strict=False)]
+def troubles(part: Part, pods: Iterable[V1Pod]) -> list[Trouble]:
+    """What keeps a part from being ready, the worst first. Pure."""
+    found = [*_refusals(part)]
+    for pod in pods:
+        if _is_of(part, pod):
+            found += _pod_troubles(part.node, pod)
+    return sorted(found, key=lambda trouble: not trouble.hopeless)
 
 
-def _troubles(part: Part, pods: Iterable[V1Pod]) -> Iterator[Trouble]:
+def _refusals(part: Part) -> Iterator[Trouble]:
+    """Why no pod can be made: a quota may mend, a policy does not."""
     for condition in (part.deployment and part.deployment.status.conditions) or ():
         if condition.type == "ReplicaFailure" and condition.status == "True":
             may_mend = "exceeded quota" in condition.message
             yield Trouble(part.node, f"no pod can be made: {condition.message}", hopeless=not may_mend)
-    for pod in pods:
-        if _is_of(part, pod):
-            yield from _pod_troubles(part.node, pod)
 
 
 def _is_of(part: Part, pod: V1Pod) -> bool:

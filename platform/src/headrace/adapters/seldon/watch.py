@@ -20,7 +20,7 @@ OPERATOR_WITHIN = timedelta(seconds=60)
 """How long Seldon's operator may take to act on a document before it is taken to be missing."""
 GIVE_UP_AFTER = timedelta(seconds=20)
 """How long a graph may be in a state that does not mend by itself."""
-GONE_WITHIN = timedelta(minutes=2)
+GONE_WITHIN = timedelta(minutes=3)
 """How long a deleted graph may take to go; its pods end gently."""
 _POLL_SECONDS = 1.0
 

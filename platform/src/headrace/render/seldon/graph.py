@@ -40,7 +40,7 @@ def _parameters(member: SlotMember, ensemble: EnsembleSpec, target: ServingTarge
 
 
 def _logger(ensemble: EnsembleSpec, target: ServingTarget) -> Manifest:
-    """At the root alone: one entry a request, as the caller sees it."""
+    """At the root alone: what the caller sees. The executor logs a combiner's twice, under one request id (`Ce-Requestid`)."""
     if not (target.cluster and ensemble.request_log):
         return {}
     return {"logger": {"url": ensemble.request_log.url, "mode": ensemble.request_log.mode.value}}
