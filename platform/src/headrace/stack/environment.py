@@ -79,7 +79,6 @@ def airflow_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
         "scheduler": _scheduler(),
         "dag_processor": _dag_processor(),
         "logging": {"colored_console_log": "False"},
-        "usage_data_collection": {"enabled": "False"},
     }
     return {
         "AIRFLOW_HOME": str(settings.home / "airflow"),
