@@ -65,13 +65,15 @@ class Installation:
         return {secret["metadata"]["name"]: secret["data"] for secret in found}
 
     def pods(self, component: str) -> list[str]:
-        """The names of a component's running pods that nobody has asked to end."""
+        """The names of a component's running pods that nobody has asked to end; there is one at least."""
         found = self.user.get("pods", "-l", f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}")
-        return [
+        names = [
             pod["metadata"]["name"]
             for pod in found
             if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] == "Running"
         ]
+        assert names, f"no pod of component {component} runs"
+        return names
 
     @contextmanager
     def airflow(self) -> Iterator[AirflowApi]:

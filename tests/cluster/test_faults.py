@@ -35,7 +35,7 @@ def test_a_killed_scheduler_does_not_start_a_second_job(first_run: Run, installa
         run = Run.start(airflow, **SMALL, epochs=8)
         _await_epoch(run, installation)
         before = _jobs(jobs)
-        for pod in installation.pods("scheduler"):
+        for pod in installation.pods("airflow-scheduler"):
             installation.user("delete", "pod", pod, "--grace-period=0", "--force")
         run.await_success()
         assert _jobs(jobs) == before
@@ -48,7 +48,7 @@ def test_a_killed_triggerer_is_followed_by_one_that_goes_on_waiting(first_run: R
         _await_epoch(run, installation)
         run.await_state("train_cnn", "deferred")
         before = _jobs(jobs)
-        for pod in installation.pods("triggerer"):
+        for pod in installation.pods("airflow-triggerer"):
             installation.user("delete", "pod", pod, "--grace-period=0", "--force")
         run.await_success()
         assert _jobs(jobs) == before
