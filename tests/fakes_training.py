@@ -45,6 +45,16 @@ class FakeTracking:
 
 
 @dataclass
+class FakeRunEnding:
+    """`ports.tracking.RunEnding` for the runs of a FakeTracking."""
+
+    tracking: FakeTracking
+
+    async def fail_run(self, run_id: str, reason: str) -> None:
+        self.tracking.fail_run(run_id, reason)
+
+
+@dataclass
 class FakeLauncher:
     """`ports.launcher.TrainingLauncher` whose workers leave a result at once, or do what `instead` does."""
 

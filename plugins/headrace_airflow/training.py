@@ -84,13 +84,15 @@ class TrainingJobOperator(PipelineOperator):
 
     def _launch(self, platform: Platform, job: TrainingJob, context: Context) -> NoReturn:
         """See to the Job and be deferred; if the task is stopped before it is, the Job goes."""
+        from headrace.errors import TrainingFailedError
+        from headrace.usecases.train import STOPPED
         from headrace_airflow.pods.training_job import TrainingJobPods  # imports the Kubernetes provider: 2.5 s
 
         pods = TrainingJobPods(job=job, platform=platform, context=context)
         try:
             pods.launch()
         except AirflowTaskTerminated:
-            pods.on_kill()
+            self._give_up(platform, job, TrainingFailedError(STOPPED))
             raise
         pods.execute_deferrable()
 

@@ -119,7 +119,7 @@ class Task:
     def follow_again(self) -> Followed:
         """The same trigger in another triggerer."""
         trigger = self.followed[-1].trigger
-        self.followed.append(Followed(TrainingJobTrigger(job=trigger.job, owner=trigger.owner)))
+        self.followed.append(Followed(TrainingJobTrigger(job=trigger.job, run_id=trigger.run_id, owner=trigger.owner)))
         return self.followed[-1]
 
     def complete(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Tracking and registry: one contract, on the fakes and on a real MLflow server; artifacts that go through it to MinIO."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from fakes_promotion import FakeRegistry
-from fakes_training import FakeTracking
+from fakes_training import FakeRunEnding, FakeTracking
 from free_ports import free_ports
 from headrace.errors import NotFoundError, UnavailableError
 from waiting import wait_for
@@ -75,16 +76,23 @@ class MlflowWorld:
         from mlflow.tracking import MlflowClient
 
         from headrace.adapters.mlflow.registry import MlflowRegistry
+        from headrace.adapters.mlflow.run_ending import MlflowRunEnding
         from headrace.adapters.mlflow.tracking import MlflowTracking
 
         self.client = MlflowClient(tracking_uri=url, registry_uri=url)
         self.tracking, self.registry = MlflowTracking(url), MlflowRegistry(url)
+        self.run_ending = MlflowRunEnding(url)
 
     def run_state(self, run_id):
         return self.client.get_run(run_id).info.status
 
     def failure(self, run_id):
         return self.client.get_run(run_id).data.tags.get("headrace.failure")
+
+    def note(self, run_id):
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+        return self.client.get_run(run_id).data.tags[MLFLOW_RUN_NOTE]
 
     def logged_model(self, run_id, folder):
         run = self.client.get_run(run_id)
@@ -100,12 +108,16 @@ class FakeWorld:
 
     def __init__(self):
         self.tracking, self.registry = FakeTracking(), FakeRegistry()
+        self.run_ending = FakeRunEnding(self.tracking)
 
     def run_state(self, run_id):
         return self.tracking.runs[run_id].state
 
     def failure(self, run_id):
         return self.tracking.runs[run_id].failure
+
+    def note(self, run_id):
+        return self.failure(run_id)
 
     def logged_model(self, run_id, folder):
         del folder
@@ -137,6 +149,15 @@ def test_a_key_stands_for_one_run_and_a_retry_reopens_it(world, name):
     world.tracking.finish_run(first)
     assert world.run_state(first) == "FINISHED"
     assert world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/2/cnn", tags={}) != first
+
+
+def test_a_run_is_ended_without_the_client_library_as_it_is_with_it(world, name):
+    first, second = (world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/{n}", tags={}) for n in (1, 2))
+    world.tracking.fail_run(first, "stopped")
+    asyncio.run(world.run_ending.fail_run(second, "stopped"))
+    assert world.run_state(second) == "FAILED"
+    assert (world.failure(second), world.note(second)) == (world.failure(first), world.note(first))
+    assert world.note(second)
 
 
 def test_a_run_registers_once(world, name, tmp_path):

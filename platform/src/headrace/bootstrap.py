@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from headrace.ports.serving import ServingBackend
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
-    from headrace.ports.tracking import Tracking
     from headrace.ports.worker_pods import WorkerPods
     from headrace.render.job import JobTarget
     from headrace.render.seldon import ServingTarget
@@ -159,18 +158,12 @@ class Platform:
         )
 
     @cached_property
-    def tracking(self) -> Tracking:
-        """Runs of training jobs."""
-        from headrace.adapters.mlflow.tracking import MlflowTracking
-
-        return MlflowTracking(self.settings.tracking())
-
-    @cached_property
     def training_records(self) -> TrainingRecords:
         """Runs, results and registered versions of training jobs."""
+        from headrace.adapters.mlflow.tracking import MlflowTracking
         from headrace.usecases.train import TrainingRecords
 
-        return TrainingRecords(tracking=self.tracking, registry=self.registry, store=self.store)
+        return TrainingRecords(tracking=MlflowTracking(self.settings.tracking()), registry=self.registry, store=self.store)
 
     @cached_property
     def trainer(self) -> Trainer:
@@ -284,12 +277,14 @@ class Platform:
         async with self.worker_pods() as pods:
             await pods.delete(job_name(job))
 
-    async def stop_training(self, job: TrainingJob, *, owner: str, log: LogLine) -> None:
+    async def stop_training(self, job: TrainingJob, *, run_id: str, owner: str, log: LogLine) -> None:
         """Take away a job on the cluster that a person ended."""
+        from headrace.adapters.mlflow.run_ending import MlflowRunEnding
         from headrace.usecases.cluster_training.launch import stop
 
+        runs = MlflowRunEnding(self.settings.tracking())
         async with self.worker_pods() as pods:
-            await stop(pods, job, tracking=lambda: self.tracking, owner=owner, log=log)
+            await stop(pods, job, run_id=run_id, runs=runs, owner=owner, log=log)
 
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""

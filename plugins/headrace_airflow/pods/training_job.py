@@ -24,7 +24,7 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
     """The one Job that a member's training in a run may have.
 
     Of the provider's operator it takes the labels of the task, what the cluster's policy adds to pods (`pod_mutation_hook`),
-    and the interface of a deferrable operator that can be killed. It differs in three things. The Job's name is the same for
+    and deferral. It differs in three things. The Job's name is the same for
     every try, so the API server itself sees to it that there is one: a try finds what an earlier one left. The Job is created
     suspended, so there are no pods to wait for before the task is deferred. And its trigger admits it, passes on its workers'
     logs while they run, and ends with the reason of a failure, where the provider's waits for the end and then reads the logs.
@@ -37,11 +37,10 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
         self._platform = platform
         self._context = context
         self._owner = str(context["ti"].id)  # a try's own: Airflow gives another to every try
-        self._manifest = render_job(job, platform.job_target, environment={})
+        self._run_id = ""
         super().__init__(
             task_id=context["ti"].task_id,
             name=job_name(job),
-            pod_template_dict=self._manifest["spec"]["template"],
             random_name_suffix=False,
             kubernetes_conn_id=None,
             parallelism=job.training.workers,
@@ -52,19 +51,14 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
 
     def launch(self) -> None:
         """See to it that the Job exists, whatever earlier tries did, and note its name where the UI shows it."""
-        asyncio.run(self._launch())
+        self._run_id = asyncio.run(self._launch())
         self._context["ti"].xcom_push(key="job_name", value=self.name)
         self._context["ti"].xcom_push(key="job_namespace", value=self._platform.job_target.namespace)
 
     def execute_deferrable(self) -> NoReturn:
         """Be deferred until the Job has ended; no worker slot is held meanwhile."""
-        self.defer(
-            trigger=TrainingJobTrigger(job=self._job.model_dump(mode="json"), owner=self._owner), method_name="execute_complete"
-        )
-
-    def on_kill(self) -> None:
-        """Take the Job away with its service and pods, and end its run."""
-        asyncio.run(self._platform.stop_training(self._job, owner=self._owner, log=self.log.info))
+        trigger = TrainingJobTrigger(job=self._job.model_dump(mode="json"), run_id=self._run_id, owner=self._owner)
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     def render(self, environment: Mapping[str, str]) -> dict[str, Any]:
         """The Job's manifest, its pods labelled with the task and changed as the cluster's policy says."""
@@ -75,10 +69,10 @@ class TrainingJobPods(KubernetesJobOperator):  # type: ignore[misc]
         metadata = {key: pod["metadata"][key] for key in ("labels", "annotations") if pod["metadata"].get(key)}
         return {**manifest, "spec": {**manifest["spec"], "template": {"metadata": metadata, "spec": pod["spec"]}}}
 
-    async def _launch(self) -> None:
+    async def _launch(self) -> str:
         target = self._platform.job_target
         async with self._platform.worker_pods() as pods:
-            await launch(
+            return await launch(
                 pods,
                 self._job,
                 records=self._platform.training_records,

@@ -7,7 +7,7 @@ import pytest
 
 from fakes import FakeStore, FixedClock
 from fakes_promotion import FakeRegistry
-from fakes_training import FakeTracking
+from fakes_training import FakeRunEnding, FakeTracking
 from fakes_worker_pods import FakeWorkerPods
 from headrace.errors import UnavailableError
 from headrace.ports.worker_pods import JobPhase
@@ -40,10 +40,11 @@ class World:
             owner=owner,
             log=print,
         )
-        asyncio.run(launching)
+        self.run_id = asyncio.run(launching)
 
     def stop(self, owner):
-        asyncio.run(stop(self.pods, JOB, tracking=lambda: self.tracking, owner=owner, log=print))
+        runs = FakeRunEnding(self.tracking)
+        asyncio.run(stop(self.pods, JOB, run_id=self.run_id, runs=runs, owner=owner, log=print))
 
     @property
     def job(self):

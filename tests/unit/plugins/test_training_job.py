@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowTaskTerminated, TaskDeferralError, Tas
 from builders import pipeline
 from fakes import FakeStore, FixedClock
 from fakes_promotion import FakeRegistry
-from fakes_training import FakeLauncher, FakeTracking
+from fakes_training import FakeLauncher, FakeRunEnding, FakeTracking
 from fakes_worker_pods import FakeWorkerPods
 from headrace import bootstrap
 from headrace.config import Settings
@@ -21,6 +21,7 @@ from headrace.render.job import render_job
 from headrace.specs.dataset import Split
 from headrace.specs.pipeline import RunRequest
 from headrace.specs.training import TrainingJob
+from headrace.usecases.cluster_training.launch import stop
 from headrace.usecases.train import TrainingRecords
 from headrace_airflow.pods import outcome, training_trigger
 from headrace_airflow.pods.training_job import TrainingJobPods
@@ -45,6 +46,9 @@ class Installation(bootstrap.Platform):
     @asynccontextmanager
     async def worker_pods(self):
         yield self.cluster
+
+    async def stop_training(self, job, *, run_id, owner, log):
+        await stop(self.cluster, job, run_id=run_id, runs=FakeRunEnding(self.tracking), owner=owner, log=log)
 
     @property
     def job(self):
@@ -194,13 +198,26 @@ def test_a_task_stopped_before_it_is_deferred_leaves_no_job_behind(installation,
     assert installation.run.failure.startswith("stopped")
 
 
-def _kill(trigger, *, state):
+def _kill(trigger, *, state, cancels=0):
     """What the triggerer does when the trigger's task waits for it no more; `state` is the task's then."""
+
+    async def killed():
+        kill = asyncio.create_task(trigger.on_kill())
+        for _ in range(cancels):
+            await asyncio.sleep(0)
+            kill.cancel("user-action")
+        await kill
+
     trigger.task_instance = SimpleNamespace(task_id="train", dag_id=SPEC.name, run_id="manual__1", map_index=-1)
     states = {"manual__1": {"train": state}} if state else {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_trigger.RuntimeTaskInstance, "get_task_states", lambda **_: states)
-        asyncio.run(trigger.on_kill())
+        asyncio.run(killed())
+
+
+def test_a_kill_that_is_cancelled_at_every_heartbeat_is_done_all_the_same(installation, task):
+    _kill(task.execute(), state="failed", cancels=3)
+    assert not installation.cluster.jobs
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "queued", None])

@@ -23,3 +23,11 @@ class Tracking(Protocol):
     def fail_run(self, run_id: str, reason: str) -> None:
         """Mark the run FAILED and keep the reason where a person looks: the tag `headrace.failure` and the description."""
         ...
+
+
+class RunEnding(Protocol):
+    """Ending runs from an event loop that others wait for."""
+
+    async def fail_run(self, run_id: str, reason: str) -> None:
+        """As `Tracking.fail_run`. May raise UnavailableError, within 30 s."""
+        ...

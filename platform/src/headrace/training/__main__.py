@@ -92,7 +92,7 @@ def quieten() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    for name in ("tensorflow", "absl", "tf2onnx", "mlflow", "httpx"):
+    for name in ("tensorflow", "absl", "tf2onnx", "mlflow", "httpx", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

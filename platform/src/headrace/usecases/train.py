@@ -40,7 +40,7 @@ class TrainingRecords:
 
     def begin(self, job: TrainingJob) -> str:
         """Open the job's run, the same for every try, and return its id."""
-        return open_run(self.tracking, job)
+        return self.tracking.open_run(experiment=job.pipeline, name=job.name, key=job.key, tags=job.tags)
 
     def complete(self, job: TrainingJob) -> Candidate:
         """Take the result that the workers left, finish the run, and register the candidate.
@@ -52,7 +52,7 @@ class TrainingRecords:
 
     def fail(self, job: TrainingJob, reason: str) -> None:
         """End the job's run as FAILED and keep the reason there. Another try opens it again."""
-        fail_run(self.tracking, job, reason)
+        self.tracking.fail_run(self.begin(job), reason)
 
     def _accept(self, job: TrainingJob, result: TrainingResult) -> Candidate:
         self.tracking.finish_run(result.run_id)
@@ -118,16 +118,6 @@ class Trainer:
         except (KeyboardInterrupt, SystemExit):
             self.records.fail(job, STOPPED)
             raise
-
-
-def open_run(tracking: Tracking, job: TrainingJob) -> str:
-    """Open a job's run, and return its id."""
-    return tracking.open_run(experiment=job.pipeline, name=job.name, key=job.key, tags=job.tags)
-
-
-def fail_run(tracking: Tracking, job: TrainingJob, reason: str) -> None:
-    """End a job's run as FAILED and keep the reason there."""
-    tracking.fail_run(open_run(tracking, job), reason)
 
 
 def _version_tags(job: TrainingJob, result: TrainingResult) -> dict[str, str]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from headrace.adapters.mlflow.errors import translated
+from headrace.adapters.mlflow.failure import FAILURE_TAG, failure_tags
 
 KEY_TAG = "headrace.key"
-FAILURE_TAG = "headrace.failure"
-_TAG_LIMIT = 5000
 _TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open the experiment at its training runs, not at the traces of a language model."""
 
@@ -45,8 +43,8 @@ class MlflowTracking:
     def fail_run(self, run_id: str, reason: str) -> None:
         """See the port."""
         with translated(f"run {run_id}", where=self._url):
-            self._client.set_tag(run_id, FAILURE_TAG, reason[-_TAG_LIMIT:])
-            self._client.set_tag(run_id, MLFLOW_RUN_NOTE, f"**Failed.**\n\n```\n{reason}\n```"[:_TAG_LIMIT])
+            for tag, value in failure_tags(reason).items():
+                self._client.set_tag(run_id, tag, value)
             self._client.set_terminated(run_id, "FAILED")
 
     def _experiment(self, name: str) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from headrace.errors import HeadraceError, NotFoundError
+from headrace.errors import NotFoundError, UnavailableError
 from headrace.ports.log import LogLine
-from headrace.ports.tracking import Tracking
+from headrace.ports.tracking import RunEnding
 from headrace.ports.worker_pods import JobPhase, Manifest, WorkerPods
 from headrace.render.job import job_name
 from headrace.specs.training import RUN_VARIABLE, TrainingJob
-from headrace.usecases.train import STOPPED, TrainingRecords, fail_run
-
-RECORD_WITHIN_SECONDS = 15.0
-"""For the tracking server to be told of a stopped job; its pods are not kept for longer."""
+from headrace.usecases.train import STOPPED, TrainingRecords
 
 
 async def launch(
@@ -26,8 +23,8 @@ async def launch(
     service: Callable[[str], Manifest],
     owner: str,
     log: LogLine,
-) -> None:
-    """See to it that the job exists, once, in a run of its own, suspended until its follower admits it.
+) -> str:
+    """See to it that the job exists, once, in a run of its own, suspended until its follower admits it. Returns the run's id.
 
     What an earlier try left goes on if it can, and is the caller's from now on. A job that has failed is removed first; its
     successor resumes from the last checkpoint, in the same run. Every part can be repeated, so a caller may die at any point.
@@ -46,16 +43,18 @@ async def launch(
     run_id = await asyncio.to_thread(records.begin, job)
     if await pods.create(render({RUN_VARIABLE: run_id}), service, owner=owner):
         log(f"created job {name} of {job.training.workers} worker(s), suspended; its run is {run_id}")
+    return run_id
 
 
-async def stop(pods: WorkerPods, job: TrainingJob, *, tracking: Callable[[], Tracking], owner: str, log: LogLine) -> None:
+async def stop(pods: WorkerPods, job: TrainingJob, *, run_id: str, runs: RunEnding, owner: str, log: LogLine) -> None:
     """Take away a job that a person ended, and say so in its run. A job that a later try has taken over is left alone.
 
     Args:
         pods: of the namespace.
         job: what was trained.
-        tracking: where its run is ended; called in a thread, for its libraries take seconds to load.
-        owner: who followed it.
+        run_id: the job's run.
+        runs: where it is ended.
+        owner: who followed the job.
         log: told what was done.
     """
     name = job_name(job)
@@ -64,10 +63,9 @@ async def stop(pods: WorkerPods, job: TrainingJob, *, tracking: Callable[[], Tra
         return
     try:
         # Before the job goes: a later try opens the run anew, and waits for that.
-        ending = asyncio.to_thread(lambda: fail_run(tracking(), job, STOPPED))
-        await asyncio.wait_for(ending, timeout=RECORD_WITHIN_SECONDS)
-    except (HeadraceError, TimeoutError) as error:
-        log(f"the run of {name} could not be ended: {error}")
+        await runs.fail_run(run_id, STOPPED)
+    except UnavailableError as error:
+        log(str(error))
     if await pods.delete(name, owner=owner):
         log(f"deleted job {name} with its pods")
 
