@@ -83,8 +83,8 @@ class TrainingJobOperator(PipelineOperator):
         return request.job(self._spec, self.member, run=run_name(context["run_id"]), dataset=dataset)
 
     def _launch(self, platform: Platform, job: TrainingJob, context: Context) -> NoReturn:
-        """See to the Job and be deferred; if the task is stopped before it is, the Job goes."""
-        from headrace.errors import TrainingFailedError
+        """See to the Job and be deferred; a task that is stopped before, or cannot, leaves no run that seems to go on."""
+        from headrace.errors import HeadraceError, TrainingFailedError
         from headrace.usecases.train import STOPPED
         from headrace_airflow.pods.training_job import TrainingJobPods  # imports the Kubernetes provider: 2.5 s
 
@@ -93,6 +93,9 @@ class TrainingJobOperator(PipelineOperator):
             pods.launch()
         except AirflowTaskTerminated:
             self._give_up(platform, job, TrainingFailedError(STOPPED))
+            raise
+        except HeadraceError as error:
+            self._give_up(platform, job, error)
             raise
         pods.execute_deferrable()
 

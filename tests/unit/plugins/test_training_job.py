@@ -15,7 +15,7 @@ from fakes_training import FakeLauncher, FakeRunEnding, FakeTracking
 from fakes_worker_pods import FakeWorkerPods
 from headrace import bootstrap
 from headrace.config import Settings
-from headrace.errors import TrainingFailedError, UnavailableError
+from headrace.errors import ForbiddenError, TrainingFailedError, UnavailableError
 from headrace.ports.worker_pods import JobPhase
 from headrace.render.job import render_job
 from headrace.specs.dataset import Split
@@ -196,6 +196,17 @@ def test_a_task_stopped_before_it_is_deferred_leaves_no_job_behind(installation,
         task.operator().execute(task.context())
     assert not installation.cluster.jobs
     assert installation.run.failure.startswith("stopped")
+
+
+def test_a_job_that_may_not_be_created_fails_its_run(installation, task, monkeypatch):
+    async def forbidden(*_, **__):
+        raise ForbiddenError("cannot create jobs")
+
+    monkeypatch.setattr(installation.cluster, "create", forbidden)
+    with pytest.raises(ForbiddenError):
+        task.operator().execute(task.context())
+    assert installation.run.state == "FAILED"
+    assert installation.run.failure == "cannot create jobs"
 
 
 def _kill(trigger, *, state, cancels=0):
