@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferralError
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferralError, TaskDeferralTimeout
 
 from headrace_airflow.base import PipelineOperator
 
@@ -64,7 +64,7 @@ class TrainingJobOperator(PipelineOperator):
         """Take the Job away, too, when its trigger could not be run, or the task's own time-out ended it."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralError as error:
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
             from headrace.bootstrap import Platform
             from headrace.errors import TrainingFailedError
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import kubernetes.client
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTerminated, TaskDeferralError, TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTerminated, TaskDeferralError, TaskDeferralTimeout, TaskDeferred
 
 from builders import pipeline
 from fakes import FakeStore, FixedClock
@@ -177,10 +177,11 @@ def test_workers_that_leave_no_result_are_a_failure(installation, task):
     assert not installation.cluster.jobs
 
 
-def test_a_trigger_that_cannot_be_run_leaves_no_job_behind(installation, task):
+@pytest.mark.parametrize(("reason", "error"), [("Trigger failure", TaskDeferralError), ("Trigger timeout", TaskDeferralTimeout)])
+def test_a_trigger_that_cannot_be_run_or_runs_out_of_time_leaves_no_job_behind(installation, task, reason, error):
     task.execute()
-    with pytest.raises(TaskDeferralError):
-        task.operator().resume_execution("__fail__", {"error": "Trigger failure"}, task.context())
+    with pytest.raises(error):
+        task.operator().resume_execution("__fail__", {"error": reason}, task.context())
     assert not installation.cluster.jobs
     assert installation.run.state == "FAILED"
 
