@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +12,7 @@ from headrace.render.pod import (
     Manifest,
     container_security,
     pod_security,
+    unique_label,
     variables,
     variables_from,
 )
@@ -61,9 +60,7 @@ class JobTarget:
 
 def job_name(job: TrainingJob) -> str:
     """A DNS label, the same for the same job: readable, and unique by a digest of the job's prefix."""
-    digest = hashlib.sha256(job.prefix.encode()).hexdigest()[:8]
-    readable = re.sub(r"[^a-z0-9]+", "-", f"train-{job.pipeline}-{job.name}".lower())
-    return f"{readable[: _LABEL_LIMIT - 9].strip('-')}-{digest}"
+    return unique_label(f"train-{job.pipeline}-{job.name}", identity=job.prefix, limit=_LABEL_LIMIT)
 
 
 def render_job(job: TrainingJob, target: JobTarget, *, environment: Mapping[str, str]) -> Manifest:

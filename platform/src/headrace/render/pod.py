@@ -21,10 +21,10 @@ SCRATCH_ENVIRONMENT: Mapping[str, str] = {"HOME": SCRATCH, "HEADRACE_HOME": f"{S
 """Libraries and the store's reader keep caches, and a pod may only write below its scratch volume."""
 
 
-def unique_label(identity: str, *, limit: int = 63) -> str:
-    """A DNS label of at most `limit` characters, the same for the same identity: readable, and unique by its digest's begin."""
+def unique_label(text: str, *, identity: str, limit: int = 63) -> str:
+    """A DNS label of at most `limit` characters: a readable text, and the begin of the digest of what it must be unique by."""
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    readable = re.sub(r"[^a-z0-9]+", "-", identity.lower()).strip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return f"{readable[: limit - len(digest) - 1].rstrip('-')}-{digest}"
 
 

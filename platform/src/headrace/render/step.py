@@ -52,7 +52,7 @@ class StepTarget:
 
 def pod_name(step: Step) -> str:
     """A DNS label, the same for the same identity: the API server gives it to one pod at a time, and so keeps steps apart."""
-    return unique_label(step.identity)
+    return unique_label(step.identity, identity=step.identity)
 
 
 def render_step(step: Step, target: StepTarget) -> Manifest:
