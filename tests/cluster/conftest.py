@@ -44,6 +44,12 @@ def admin() -> Kubectl:
 
 
 @pytest.fixture(scope="session")
+def minio_program() -> Path:
+    """A MinIO server for tests that run one beside the cluster."""
+    return _program("minio")
+
+
+@pytest.fixture(scope="session")
 def namespaces(admin: Kubectl) -> Iterator[None]:
     """The platform's, its jobs' and its callers'; new, and gone afterwards."""
     names = (NAMESPACE, JOBS, CLIENTS)

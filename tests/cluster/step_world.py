@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from builders import pipeline
+from cluster.kubectl import Kubectl
 from free_ports import free_ports
 from headrace.specs.dataset import DatasetSpec
 from headrace.specs.step import IngestStep
@@ -23,6 +24,18 @@ from idx_files import dataset_spec, raw_content, write_raw
 from waiting import wait_for
 
 ACCESS_KEY, SECRET_KEY = "headrace", "headrace-secret"
+
+
+def keep_store_keys(kubectl: Kubectl) -> None:
+    """The store's keys as the Secret `store`, as pods are handed them."""
+    keys = {"HEADRACE_MINIO__ACCESS_KEY": ACCESS_KEY, "HEADRACE_MINIO__SECRET_KEY": SECRET_KEY}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": keys})
+
+
+def node_address(kubectl: Kubectl) -> str:
+    """Where pods reach this machine, which is the node."""
+    (node, *_) = kubectl.get("nodes")
+    return next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
 
 
 class Minio:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,17 @@ def make_namespace(admin: Kubectl, name: str) -> None:
     """A namespace whose pods must be restricted."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+@contextmanager
+def own_namespace(admin: Kubectl, purpose: str) -> Iterator[Kubectl]:
+    """A new namespace that admits restricted pods alone, with the administrator in it; it goes when the context ends."""
+    name = f"{purpose}-{uuid.uuid4().hex[:6]}"
+    make_namespace(admin, name)
+    try:
+        yield admin.within(name)
+    finally:
+        admin("delete", "namespace", name, "--wait=false")
 
 
 def restricted_user(admin: Kubectl, namespaces: Sequence[str], rules: Sequence[Any], kubeconfig: Path) -> Kubectl:

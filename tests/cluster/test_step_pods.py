@@ -7,13 +7,20 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from cluster.kubectl import Kubectl
-from cluster.step_world import ACCESS_KEY, SECRET_KEY, download_server, ingest_step, minio_server
+from cluster.step_world import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    download_server,
+    ingest_step,
+    keep_store_keys,
+    minio_server,
+    node_address,
+)
+from cluster.tenancy import own_namespace
 from headrace.bootstrap import Platform
 from headrace.config import load_settings
 from headrace.errors import StepFailedError
@@ -21,13 +28,9 @@ from headrace.render.step import pod_name
 from headrace_airflow.pods.step import PodStepRunner
 from waiting import wait_for
 
-HOME = Path(os.environ.get("HEADRACE_CLUSTER_HOME") or Path.home() / ".cache/headrace/cluster")
 WITHIN_SECONDS = 240
 
-pytestmark = [
-    pytest.mark.skipif(not (HOME / "kubeconfig").exists(), reason="no cluster: make cluster-up"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.timeout(600)
 
 TASK = """
 import signal, sys
@@ -54,33 +57,21 @@ print(result.model_dump_json(), flush=True)
 
 
 @pytest.fixture(scope="module")
-def kubectl():
-    """The administrator, in a namespace of the module's own that admits restricted pods alone."""
-    space = f"steps-{uuid.uuid4().hex[:6]}"
-    admin = Kubectl(HOME / "bin" / "kubectl", HOME / "kubeconfig", space)
-    admin("create", "namespace", space)
-    admin("label", "namespace", space, "pod-security.kubernetes.io/enforce=restricted")
-    keys = {"HEADRACE_MINIO__ACCESS_KEY": ACCESS_KEY, "HEADRACE_MINIO__SECRET_KEY": SECRET_KEY}
-    admin.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": keys})
-    yield admin
-    admin("delete", "namespace", space, "--wait=false")
+def kubectl(admin):
+    with own_namespace(admin, "steps") as kubectl:
+        keep_store_keys(kubectl)
+        yield kubectl
 
 
 @pytest.fixture(scope="module")
-def node_address(kubectl):
-    (node, *_) = kubectl.get("nodes")
-    return next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory, node_address):
-    with minio_server(HOME / "bin" / "minio", tmp_path_factory.mktemp("minio"), node_address) as server:
+def minio(kubectl, minio_program, tmp_path_factory):
+    with minio_server(minio_program, tmp_path_factory.mktemp("minio"), node_address(kubectl)) as server:
         yield server
 
 
 @pytest.fixture
-def download(tmp_path, node_address):
-    with download_server(tmp_path / "raw", node_address) as server:
+def download(kubectl, tmp_path):
+    with download_server(tmp_path / "raw", node_address(kubectl)) as server:
         server.folder.mkdir()
         yield server
 

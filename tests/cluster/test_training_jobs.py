@@ -1,14 +1,11 @@
 """Training jobs in real pods: started whole, followed, never doubled, honest when they fail, gone when a person ends them."""
 
 import json
-import os
-import uuid
-from pathlib import Path
 
 import pytest
 
-from cluster.kubectl import Kubectl
-from cluster.step_world import ACCESS_KEY, SECRET_KEY, minio_server
+from cluster.step_world import ACCESS_KEY, SECRET_KEY, keep_store_keys, minio_server, node_address
+from cluster.tenancy import own_namespace
 from cluster.training_world import Task, TrainingOnCluster, mlflow_server
 from headrace.bootstrap import Platform
 from headrace.config import load_settings
@@ -18,34 +15,23 @@ from headrace.specs.step import run_name
 from training_data import write_version
 from waiting import wait_for
 
-HOME = Path(os.environ.get("HEADRACE_CLUSTER_HOME") or Path.home() / ".cache/headrace/cluster")
-pytestmark = [
-    pytest.mark.skipif(not (HOME / "kubeconfig").exists(), reason="no cluster: make cluster-up"),
-    pytest.mark.timeout(1200),
-]
+pytestmark = pytest.mark.timeout(1200)
 EVERYTHING = ["job", "pod/0", "pod/1", "service"]
 
 
 @pytest.fixture(scope="module")
-def kubectl():
-    """The administrator, in a namespace of the module's own that admits restricted pods alone."""
-    space = f"training-{uuid.uuid4().hex[:6]}"
-    admin = Kubectl(HOME / "bin" / "kubectl", HOME / "kubeconfig", space)
-    admin("create", "namespace", space)
-    admin("label", "namespace", space, "pod-security.kubernetes.io/enforce=restricted")
-    keys = {"HEADRACE_MINIO__ACCESS_KEY": ACCESS_KEY, "HEADRACE_MINIO__SECRET_KEY": SECRET_KEY}
-    admin.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": keys})
-    yield admin
-    admin("delete", "namespace", space, "--wait=false")
+def kubectl(admin):
+    with own_namespace(admin, "training") as kubectl:
+        keep_store_keys(kubectl)
+        yield kubectl
 
 
 @pytest.fixture(scope="module")
-def world(kubectl, tmp_path_factory):
-    (node, *_) = kubectl.get("nodes")
-    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
+def world(kubectl, minio_program, tmp_path_factory):
+    address = node_address(kubectl)
     home = tmp_path_factory.mktemp("training")
     with (
-        minio_server(HOME / "bin" / "minio", tmp_path_factory.mktemp("minio"), address) as minio,
+        minio_server(minio_program, tmp_path_factory.mktemp("minio"), address) as minio,
         mlflow_server(tmp_path_factory.mktemp("mlflow"), address) as tracking,
         pytest.MonkeyPatch.context() as patch,
     ):

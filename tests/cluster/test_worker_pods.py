@@ -1,24 +1,17 @@
 """Jobs on a real API server keep the contract."""
 
 import asyncio
-import os
-import uuid
-from pathlib import Path
 
 import pytest
 
-from cluster.kubectl import Kubectl
+from cluster.tenancy import own_namespace
 from headrace.adapters.kubernetes.api_server import open_api_server
 from headrace.adapters.kubernetes.worker_pods import KubernetesWorkerPods
 from headrace.ports.worker_pods import JobPhase
 from headrace.render.job import JobTarget
 from worker_pods_contract import LINES, WorkerPodsContract
 
-HOME = Path(os.environ.get("HEADRACE_CLUSTER_HOME") or Path.home() / ".cache/headrace/cluster")
-pytestmark = [
-    pytest.mark.skipif(not (HOME / "kubeconfig").exists(), reason="no cluster: make cluster-up"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.timeout(120)
 
 WORKER = f"""
 import os, pathlib, sys, time
@@ -89,14 +82,9 @@ class RealCluster:
 
 
 @pytest.fixture(scope="module")
-def kubectl():
-    """The administrator, in a namespace of the module's own that admits restricted pods alone."""
-    space = f"worker-pods-{uuid.uuid4().hex[:6]}"
-    admin = Kubectl(HOME / "bin" / "kubectl", HOME / "kubeconfig", space)
-    admin("create", "namespace", space)
-    admin("label", "namespace", space, "pod-security.kubernetes.io/enforce=restricted")
-    yield admin
-    admin("delete", "namespace", space, "--wait=false")
+def kubectl(admin):
+    with own_namespace(admin, "worker-pods") as kubectl:
+        yield kubectl
 
 
 class TestKubernetesWorkerPods(WorkerPodsContract):
