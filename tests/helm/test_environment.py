@@ -71,3 +71,13 @@ def test_every_setting_of_airflow_exists(chart):
         if name.startswith("AIRFLOW__"):
             _, section, key = name.lower().split("__")
             assert key in conf.configuration_description[section]["options"], name
+
+
+def test_graphs_of_seldon_are_asked_at_their_own_services_where_there_is_no_gateway(chart, settings_of):
+    settings = settings_of(_variables(chart, "seldon"))
+    assert settings.serving_url == "http://istio-ingressgateway.istio-system.svc"
+    documents = {identity(document): document for document in chart.documents("seldon", 'serving.url=""')}
+    assert "HEADRACE_SERVING_URL" not in documents["ConfigMap", "ml", "headrace-airflow"]["data"]
+    policy = documents["NetworkPolicy", "ml", "headrace-airflow-scheduler"]
+    executors = {"podSelector": {"matchExpressions": [{"key": "seldon-deployment-id", "operator": "Exists"}]}}
+    assert {"ports": [{"port": 8000, "protocol": "TCP"}], "to": [executors]} in policy["spec"]["egress"]

@@ -30,7 +30,6 @@ from helm.chart import CHART
         ("networkPolicies.external.cidrs=[]", "/networkPolicies/external/cidrs"),
         ("postgresql.enabled=false", "postgresql.external.host"),
         ("minio.enabled=false", "store.external.endpoint"),
-        ('serving.backend="seldon"', "serving.url"),
         ('images.postgres.tag=""', "images.postgres.tag"),
     ],
 )

@@ -16,9 +16,6 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .Values.serving.backend "seldon") (not .Values.serving.url) -}}
-{{- fail "serving.url: with Seldon, say where graphs answer, e.g. http://seldon-gateway.example/ (an Istio or Ambassador gateway)" -}}
-{{- end -}}
 {{- if and (eq .Values.serving.backend "seldon") .Values.ingress.hosts.serving -}}
 {{- fail "ingress.hosts.serving: with Seldon, graphs answer behind its own gateway, not behind this Ingress" -}}
 {{- end -}}

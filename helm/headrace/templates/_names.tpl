@@ -49,7 +49,11 @@ store{{ $user | title }}: {{ $existing | default (include "headrace.storeSecret"
 {{- $namespace := .Release.Namespace -}}
 airflow: http://{{ $names.apiServer }}.{{ $namespace }}.svc:8080
 mlflow: http://{{ $names.mlflow }}.{{ $namespace }}.svc:5000
-serving: {{ .Values.serving.url | default (printf "http://%s.%s.svc:9000" $names.serving $namespace) }}
+{{- if .Values.serving.url }}
+serving: {{ .Values.serving.url }}
+{{- else if eq .Values.serving.backend "engine" }}
+serving: http://{{ $names.serving }}.{{ $namespace }}.svc:9000
+{{- end }}
 database: {{ ternary (printf "%s.%s.svc" $names.postgresql $namespace) .Values.postgresql.external.host .Values.postgresql.enabled | quote }}
 databasePort: {{ ternary 5432 (int .Values.postgresql.external.port) .Values.postgresql.enabled }}
 store: {{ ternary (printf "%s.%s.svc:9000" $names.minio $namespace) .Values.store.external.endpoint .Values.minio.enabled | quote }}

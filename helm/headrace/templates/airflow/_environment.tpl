@@ -45,8 +45,9 @@ HEADRACE_SERVING_BACKEND: {{ .Values.serving.backend }}
 HEADRACE_NAMESPACE: {{ .Release.Namespace }}
 HEADRACE_TRACKING_URL: {{ $addresses.mlflow }}
 HEADRACE_AIRFLOW_URL: {{ $addresses.airflow }}
-HEADRACE_SERVING_URL: {{ $addresses.serving }}
-HEADRACE_TRAINING_SLOTS: {{ .Values.airflow.trainingSlots | quote }}
+{{- with $addresses.serving }}
+HEADRACE_SERVING_URL: {{ . }}
+{{- end }}
 HEADRACE_STORE: minio
 HEADRACE_MINIO__ENDPOINT: {{ $addresses.store }}
 HEADRACE_MINIO__BUCKET: {{ .Values.store.buckets.platform }}

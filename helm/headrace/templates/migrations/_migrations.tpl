@@ -86,10 +86,10 @@ securityContext:
   {{- include "headrace.containerSecurity" . | nindent 2 }}
 {{- end }}
 
-{{/* The schema, and the pool that training jobs share. A deferred task holds its slot: its job runs. */}}
+{{/* The schema, and the pool of training tasks. One that is deferred holds no slot: which jobs run is the quota's to say. */}}
 {{- define "headrace.migrations.airflow" -}}
 python -I /etc/headrace/schema.py migrate apache-airflow AIRFLOW__DATABASE__SQL_ALCHEMY_CONN airflow db migrate
-airflow pools set --include-deferred training {{ .Values.airflow.trainingSlots }} 'One slot a training job.'
+airflow pools set training {{ .Values.airflow.trainingSlots }} 'Training tasks that start a job or collect its result.'
 {{- end }}
 
 {{- define "headrace.migrations.storeEnvironment" -}}

@@ -138,10 +138,16 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* From Airflow's tasks to the graphs: the engine's pods, or whatever gateway is in front of Seldon's. */}}
+{{/* From Airflow's tasks to the graphs: the engine's pods, Seldon's executors, or the gateway in front of them. */}}
 {{- define "headrace.egress.graphs" -}}
 {{- if eq .Values.serving.backend "engine" -}}
 {{- include "headrace.egress.to" (list . "serving" 9000) -}}
+{{- else if not .Values.serving.url -}}
+- ports:
+    - {port: 8000, protocol: TCP}
+  to:
+    - podSelector:
+        {{- include "headrace.graphPods" . | nindent 8 }}
 {{- else -}}
 {{- $url := urlParse .Values.serving.url -}}
 - ports:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster.step_world import (
+from cluster.parts.step_world import (
     ACCESS_KEY,
     SECRET_KEY,
     download_server,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,9 +18,9 @@ from kubernetes.client import ApiClient
 
 from cluster.installation import CHART, RELEASE
 from cluster.kubectl import Kubectl
-from cluster.node.home import Home
-from cluster.seldon_world import SECRET
-from cluster.step_world import ACCESS_KEY, SECRET_KEY
+from cluster.parts.seldon_world import SECRET
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY
+from cluster.programs import program
 from graph_engine import Engine, running_engine
 from headrace.adapters.engine_on_kubernetes.documents import DESIRED, LABEL, LIVE, PREFIX
 from headrace.adapters.kubernetes.client import api_client
@@ -53,18 +52,12 @@ def chart_objects(namespace: str, *settings: str, store: str = "store:9000") -> 
     """What the chart makes of its serving part: the engine's Deployment, its Service, and who may do what."""
     values = ["minio.enabled=false", f"store.external.endpoint={store}", "store.external.secure=false"]
     values += [f"store.existingSecrets.{kind}={SECRET}" for kind in _KINDS]
-    command = [str(helm_program()), "template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", "1.34.3"]
+    command = [str(program("helm")), "template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", "1.34.3"]
     command += [part for name in _TEMPLATES for part in ("--show-only", f"templates/serving/{name}.yaml")]
     command += [part for value in (*values, *settings) for part in ("--set", value)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def helm_program() -> Path:
-    """The cluster's own, or one on the PATH."""
-    own = Home.of_environment().bin / "helm"
-    return own if own.exists() else Path(shutil.which("helm") or "helm")
 
 
 def client_of(kubeconfig: Path) -> ApiClient:

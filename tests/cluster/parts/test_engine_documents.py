@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.engine_world import (
+from cluster.parts.engine_world import (
     GRAPHS,
     SERVICE,
     await_ready,

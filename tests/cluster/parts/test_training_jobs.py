@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cluster.step_world import ACCESS_KEY, SECRET_KEY, keep_store_keys, minio_server, node_address
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, keep_store_keys, minio_server, node_address
+from cluster.parts.training_world import Task, TrainingOnCluster, mlflow_server
 from cluster.tenancy import own_namespace
-from cluster.training_world import Task, TrainingOnCluster, mlflow_server
 from headrace.bootstrap import Platform
 from headrace.config import load_settings
 from headrace.errors import TrainingFailedError

@@ -7,7 +7,7 @@ import time
 
 from cluster.installation import RELEASE, Installation
 from cluster.kubectl import Kubectl
-from cluster.runs import PIPELINE, Run
+from cluster.platform.runs import PIPELINE, Run
 from cluster.trickle import trickle
 from headrace.specs.step import run_name
 from waiting import wait_for
@@ -38,7 +38,7 @@ def test_a_killed_scheduler_does_not_start_a_second_job(first_run: Run, installa
         for pod in installation.pods("airflow-scheduler"):
             installation.user("delete", "pod", pod, "--grace-period=0", "--force")
         run.await_success()
-        assert _jobs(jobs) == before
+        assert _jobs(jobs) <= before
     assert _mlflow_runs(run, installation) == ["FINISHED"]
 
 
@@ -51,7 +51,7 @@ def test_a_killed_triggerer_is_followed_by_one_that_goes_on_waiting(first_run: R
         for pod in installation.pods("airflow-triggerer"):
             installation.user("delete", "pod", pod, "--grace-period=0", "--force")
         run.await_success()
-        assert _jobs(jobs) == before
+        assert _jobs(jobs) <= before
         assert run.tasks()["train_cnn"].attempt == 1
     assert _mlflow_runs(run, installation) == ["FINISHED"]
 

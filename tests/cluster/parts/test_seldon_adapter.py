@@ -13,10 +13,10 @@ from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
 
 from builders import pipeline
-from cluster import seldon_operator
-from cluster.seldon_world import IMAGE as SERVING_IMAGE
-from cluster.seldon_world import SECRET, Graph, Models, cluster_names, ensemble, target
-from cluster.step_world import ACCESS_KEY, SECRET_KEY, minio_server
+from cluster.parts import seldon_operator
+from cluster.parts.seldon_world import IMAGE as SERVING_IMAGE
+from cluster.parts.seldon_world import SECRET, Graph, Models, cluster_names, ensemble, target
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server
 from cluster.tenancy import make_namespace, restricted_user
 from cluster.trickle import trickle
 from fakes import FakeLocks
@@ -28,7 +28,6 @@ from headrace.render.seldon import members_of
 from headrace.specs.serving import NodeResources
 from headrace.specs.step import PromoteStep, VerifyStep
 from headrace.usecases.promote import Promoter
-from minio_server import minio_binary
 from waiting import wait_for
 
 A_MOMENT = timedelta(seconds=15)
@@ -82,11 +81,11 @@ def executor(real, client):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, kubectl):
+def models(tmp_path_factory, kubectl, minio_program):
     (node, *_) = kubectl.get("nodes")
     address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
     folder = tmp_path_factory.mktemp("seldon")
-    with minio_server(minio_binary(), folder / "minio", address) as server:
+    with minio_server(minio_program, folder / "minio", address) as server:
         yield Models(server.endpoint, folder / "cache")
 
 

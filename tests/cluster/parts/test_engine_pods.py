@@ -1,27 +1,25 @@
 """The chart's engine pods under a trickle of predictions: documents roll, pods come and go, replicas die; no request is lost."""
 
-import os
 from datetime import timedelta
 
 import pytest
 from kubernetes.client import CoreV1Api
 
-from cluster.engine_world import GRAPHS, SERVICE, chart_objects, client_of, engine_namespace, node_address, rules_of
-from cluster.seldon_world import Models, ensemble, target
-from cluster.step_world import minio_server
+from cluster.parts.engine_world import GRAPHS, SERVICE, chart_objects, client_of, engine_namespace, node_address, rules_of
+from cluster.parts.seldon_world import Models, ensemble, target
+from cluster.parts.step_world import minio_server
+from cluster.programs import TAG
 from cluster.tenancy import restricted_user
 from cluster.trickle import trickle
 from headrace.adapters.engine_on_kubernetes.backend import EngineOnKubernetes
 from headrace.adapters.engine_on_kubernetes.pods import EnginePods
 from headrace.errors import DeploymentFailedError
 from headrace.render.seldon import document_digest, render_deployment
-from minio_server import minio_binary
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(900)
 SOON = timedelta(minutes=4)
 NAME = "shoes"
-TAG = os.environ.get("HEADRACE_SERVING_TAG", "0.1.0")
 DEPLOYMENT = f"deployment/{SERVICE}"
 
 
@@ -32,9 +30,9 @@ def kubectl(admin):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, kubectl):
+def models(tmp_path_factory, kubectl, minio_program):
     folder = tmp_path_factory.mktemp("models")
-    with minio_server(minio_binary(), folder / "minio", node_address(kubectl)) as server:
+    with minio_server(minio_program, folder / "minio", node_address(kubectl)) as server:
         yield Models(server.endpoint, folder / "cache")
 
 

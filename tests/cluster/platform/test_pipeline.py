@@ -10,7 +10,7 @@ import pytest
 
 from cluster.installation import Installation
 from cluster.kubectl import Kubectl
-from cluster.runs import PIPELINE, Run
+from cluster.platform.runs import PIPELINE, Run
 from headrace.specs.step import run_name
 
 MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")

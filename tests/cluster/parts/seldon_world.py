@@ -13,7 +13,8 @@ from typing import Any
 
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, V1Deployment, V1Pod
 
-from cluster.step_world import ACCESS_KEY, SECRET_KEY
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY
+from cluster.programs import TAG
 from fakes_promotion import FakeRegistry
 from headrace.adapters.minio_store import MinioStore
 from headrace.adapters.seldon.backend import SeldonBackend
@@ -27,7 +28,7 @@ from serving.conftest import write_model
 
 MODEL = "shoes"
 SECRET = "store"
-IMAGE = "headrace/serving:0.1.0"
+IMAGE = f"headrace/serving:{TAG}"
 SMALL = {
     "resources": NodeResources(cpu="20m", memory="512Mi"),
     "executor_resources": NodeResources(cpu="20m", memory="128Mi"),

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.installation import RELEASE, Installation
 from cluster.kubectl import Kubectl
-from cluster.runs import Run
+from cluster.platform.runs import Run
 from cluster.trickle import trickle
 
 
