@@ -14,11 +14,12 @@ from kubernetes.client import CoreV1Api, V1DeleteOptions, V1Preconditions
 from kubernetes.client.exceptions import ApiException
 
 from headrace.adapters.kubernetes.client import api_client, refusal, translated_errors
+from headrace.adapters.kubernetes.pod_state import why_stuck, why_unscheduled
 from headrace.errors import HeadraceError, InvalidSpecError, NotFoundError, StepFailedError, UnavailableError
 from headrace.render.step import CONTAINER, RUN_ANNOTATION, StepTarget, pod_name, render_step
 from headrace_airflow.pods.log import PodLog
 from headrace_airflow.pods.patience import Obstacle, Patience
-from headrace_airflow.pods.reasons import DELETED, why_failed, why_stuck, why_unscheduled
+from headrace_airflow.pods.reasons import DELETED, as_json, why_failed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -249,9 +250,12 @@ class StepPod(KubernetesPodOperator):  # type: ignore[misc]
         return None
 
     def _obstacle(self, pod: V1Pod) -> Obstacle | None:
-        if words := why_unscheduled(pod):
+        found = as_json(pod)
+        unscheduled = why_unscheduled(found)
+        if unscheduled is not None:
+            words = unscheduled or "the scheduler has not looked at it"
             return self._unscheduled(words, "Add or free resources, or ask for less (`dataset.resources`).")
-        if words := why_stuck(pod):
+        if words := why_stuck(found):
             return Obstacle("stuck", words, _STUCK_SECONDS, "Correct the image, or the Secrets its variables come from.")
         return None
 

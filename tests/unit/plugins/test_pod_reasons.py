@@ -1,4 +1,4 @@
-"""Why a pod does not run or ended badly, from what Kubernetes itself wrote into pods."""
+"""Why a step's pod failed and what to do, and how long it is waited for."""
 
 import json
 from types import SimpleNamespace
@@ -8,79 +8,38 @@ import pytest
 
 from headrace.errors import StepFailedError
 from headrace_airflow.pods.patience import Obstacle, Patience
-from headrace_airflow.pods.reasons import why_failed, why_stuck, why_unscheduled
-
-NO_CPU = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found."
+from headrace_airflow.pods.reasons import why_failed
 
 
-def pod(phase, *, state=None, conditions=(), deleted=None, **status):
-    containers = (
-        [{"name": "step", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": ""}] if state else []
-    )
+def pod(phase, code=None, why="Error", **status):
+    state = {"terminated": {"exitCode": code, "reason": why, "finishedAt": "2026-11-21T11:05:00Z"}}
+    containers = [{"name": "step", "state": state, "ready": False, "restartCount": 0, "image": "i", "imageID": ""}]
     document = {
-        "metadata": {"deletionTimestamp": deleted},
+        "metadata": {"creationTimestamp": "2026-11-21T11:00:00Z"},
         "spec": {"containers": [{"name": "step", "resources": {"limits": {"memory": "1Gi"}}}]},
-        "status": {"phase": phase, "conditions": list(conditions), "containerStatuses": containers, **status},
+        "status": {"phase": phase, "containerStatuses": containers if code is not None else [], **status},
     }
     return kubernetes.client.ApiClient().deserialize(SimpleNamespace(data=json.dumps(document)), "V1Pod")
 
 
-def condition(kind, status, **more):
-    return {"type": kind, "status": status, **more}
-
-
-SCHEDULED = condition("PodScheduled", "True")
-
-
-def terminated(code, reason):
-    return {"terminated": {"exitCode": code, "reason": reason}}
-
-
-def waiting(reason, message=None):
-    return {"waiting": {"reason": reason, "message": message}}
-
-
-def test_a_pod_without_a_node_has_the_schedulers_words():
-    unscheduled = condition("PodScheduled", "False", reason="Unschedulable", message=NO_CPU)
-    assert why_unscheduled(pod("Pending", conditions=[unscheduled])) == NO_CPU
-    assert why_unscheduled(pod("Pending")) == "the scheduler has not looked at it"
-    assert why_unscheduled(pod("Pending", conditions=[SCHEDULED])) is None
-
-
-def test_a_container_that_cannot_start_has_the_kubelets_words():
-    stuck = pod("Pending", conditions=[SCHEDULED], state=waiting("ErrImagePull", "not found"))
-    assert why_stuck(stuck) == "ErrImagePull: not found"
-    assert why_stuck(pod("Pending", state=waiting("CreateContainerConfigError"))) == "CreateContainerConfigError"
-    assert why_stuck(pod("Pending", state=waiting("ContainerCreating"))) is None
-    assert why_stuck(pod("Pending")) is None
-
-
 @pytest.mark.parametrize(
-    ("ended", "what"),
+    ("ended", "what", "remedy"),
     [
-        (pod("Failed", state=terminated(137, "OOMKilled")), "used more memory than its limit of 1Gi (OOMKilled)"),
-        (pod("Failed", state=terminated(3, "Error")), "ended with exit code 3"),
-        (pod("Failed", state=terminated(137, "Error")), "was ended by SIGKILL"),
-        (pod("Failed", state=terminated(143, "Error"), deleted="2026-11-21T11:00:00Z"), "was deleted while it ran"),
-        (pod("Failed", reason="DeadlineExceeded", state=terminated(143, "Error")), "took longer than it may"),
-        (
-            pod(
-                "Failed",
-                state=terminated(143, "Error"),
-                conditions=[condition("DisruptionTarget", "True", reason="PreemptionByScheduler", message="for serving")],
-            ),
-            "was taken away (PreemptionByScheduler: for serving)",
-        ),
-        (pod("Failed", reason="Evicted", message="low on disk"), "was ended by its node (Evicted: low on disk)"),
-        (pod("Pending"), "is Pending"),
+        (pod("Failed", 137, "OOMKilled"), "ran out of memory (OOMKilled, its limit is 1Gi)", "`resources.memory`"),
+        (pod("Failed", 143, reason="DeadlineExceeded"), "took longer than it may", "`timeout_minutes`"),
+        (pod("Failed", reason="Evicted"), "was ended by its node: Evicted", "again"),
+        (pod("Failed", 3), "ended with exit code 3", ""),
+        (pod("Pending"), "is Pending", ""),
     ],
 )
-def test_an_ended_pod_says_how(ended, what):
-    assert why_failed(ended).what == what
+def test_a_failed_pod_says_how_and_what_to_do(ended, what, remedy):
+    found = why_failed(ended)
+    assert found.what == what
+    assert remedy in found.remedy
 
 
 def test_a_pod_that_ended_well_has_no_reason():
-    assert why_failed(pod("Succeeded", state=terminated(0, "Completed"))) is None
+    assert why_failed(pod("Succeeded", 0, "Completed")) is None
 
 
 class Waiting:

@@ -5,32 +5,20 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from kubernetes.utils.quantity import parse_quantity
 
+from headrace.adapters.kubernetes.pod_state import Cause, Object, has_started, moment, pod_end, why_stuck, why_unscheduled
 from headrace.errors import PeerLostError
 from headrace.ports.worker_pods import Amounts, Ending, EndingKind, JobPhase, JobState, Quota, WorkerPod
 from headrace.render.job import QUEUE_LABEL
-from headrace.render.worker_failure import describe_exit
 
 OWNER_ANNOTATION = "headrace.dev/followed-by"
 POSITIONS_ANNOTATION = "headrace.dev/log-positions"
 RANK_LABEL = "batch.kubernetes.io/job-completion-index"
-Object = Mapping[str, Any]
 
-_ON_ITS_WAY = frozenset({"ContainerCreating", "PodInitializing"})
-_SIGNAL_EXIT = 128
-_DISRUPTIONS = {
-    "PreemptionByScheduler": "was preempted by a pod of higher priority",
-    "EvictionByEvictionAPI": "was evicted",
-    "DeletionByTaintManager": "lost its node",
-    "DeletionByPodGC": "lost its node",
-    "TerminationByKubelet": "was ended by its node",
-}
-"""https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions"""
+_ENDINGS = {Cause.DONE: EndingKind.DONE, Cause.EXIT: EndingKind.EXIT, Cause.DELETED: EndingKind.DELETED}
 
 
 def job_state(job: Object) -> JobState:
@@ -44,7 +32,7 @@ def job_state(job: Object) -> JobState:
         needs=job_needs(job, spec["parallelism"]),
         queue=metadata.get("labels", {}).get(QUEUE_LABEL, ""),
         owner=annotations.get(OWNER_ANNOTATION, ""),
-        admitted=_moment(status["startTime"]) if status.get("startTime") else None,
+        admitted=moment(status["startTime"]) if status.get("startTime") else None,
         reason=reason,
         positions={int(rank): at for rank, at in json.loads(annotations.get(POSITIONS_ANNOTATION, "{}")).items()},
         deleting="deletionTimestamp" in metadata,
@@ -69,15 +57,13 @@ def job_needs(job: Object, pods: int) -> Amounts:
 
 def worker_pod(pod: Object) -> WorkerPod:
     """The state of a worker's pod."""
-    metadata, status = pod["metadata"], pod.get("status", {})
-    container: Object = next(iter(status.get("containerStatuses", [])), {})
-    state = container.get("state", {})
+    metadata = pod["metadata"]
     return WorkerPod(
         rank=int(metadata["labels"][RANK_LABEL]),
         name=metadata["name"],
-        started="running" in state or "terminated" in state,
-        waits=_waits(status, state.get("waiting", {})),
-        ending=_ending(pod, status, state.get("terminated")),
+        started=has_started(pod),
+        waits=why_unscheduled(pod) or why_stuck(pod) or "",
+        ending=_ending(pod),
     )
 
 
@@ -108,52 +94,13 @@ def _phase(spec: Object, status: Object) -> tuple[JobPhase, str]:
     return (JobPhase.SUSPENDED if spec.get("suspend") else JobPhase.ACTIVE), ""
 
 
-def _waits(status: Object, waiting: Object) -> str:
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message") or condition.get("reason") or "")
-    if waiting.get("reason", "") in _ON_ITS_WAY or not waiting:
-        return ""
-    return f"{waiting['reason']}: {waiting.get('message', '')}".removesuffix(": ")
-
-
-def _ending(pod: Object, status: Object, terminated: Object | None) -> Ending | None:
-    taken = _taken(pod["metadata"])
-    ended = _moment(terminated["finishedAt"]) if terminated and terminated.get("finishedAt") else None
-    disruption = next((each for each in status.get("conditions", []) if each["type"] == "DisruptionTarget"), None)
-    if disruption and disruption["status"] == "True":
-        how = _DISRUPTIONS.get(disruption["reason"], f"was ended ({disruption['reason']})")
-        at = min(filter(None, [taken, ended, _moment(disruption["lastTransitionTime"])]))
-        return Ending(kind=EndingKind.KILLED, how=f"{how}: {disruption.get('message', '')}".removesuffix(": "), at=at)
-    if taken and (ended is None or taken < ended):
-        return Ending(kind=EndingKind.DELETED, how="was deleted", at=taken)
-    if terminated and ended:
-        return _exit(pod, terminated, ended)
-    if status.get("phase") == "Failed":
-        why = ": ".join(filter(None, [status.get("reason"), status.get("message")])) or "its node does not say why"
-        at = _moment(status.get("startTime") or pod["metadata"]["creationTimestamp"])
-        return Ending(kind=EndingKind.KILLED, how=f"was ended by its node: {why}", at=at)
-    return None
-
-
-def _exit(pod: Object, terminated: Object, at: datetime) -> Ending:
-    code = int(terminated["exitCode"])
-    if terminated.get("reason") == "OOMKilled":
-        limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "unknown")
-        return Ending(kind=EndingKind.KILLED, how=f"ran out of memory (OOMKilled, its limit is {limit})", at=at)
-    if code == 0:
-        return Ending(kind=EndingKind.DONE, how="ended well", at=at)
-    if code == PeerLostError.exit_code:
-        return Ending(kind=EndingKind.PEER_LOST, how=f"missed a peer ({describe_exit(code)})", at=at)
-    kind = EndingKind.KILLED if code > _SIGNAL_EXIT else EndingKind.EXIT
-    return Ending(kind=kind, how=describe_exit(code), at=at)
-
-
-def _taken(metadata: Object) -> datetime | None:
-    """When somebody asked for the pod's deletion; its timestamp is when the grace given to it ends."""
-    if "deletionTimestamp" not in metadata:
+def _ending(pod: Object) -> Ending | None:
+    end = pod_end(pod)
+    if end is None:
         return None
-    return _moment(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    if end.code == PeerLostError.exit_code:
+        return Ending(kind=EndingKind.PEER_LOST, how=f"missed a peer ({end.how})", at=end.at)
+    return Ending(kind=_ENDINGS.get(end.cause, EndingKind.KILLED), how=end.how, at=end.at)
 
 
 def _uncreated(job: Object) -> int:
@@ -200,7 +147,3 @@ def _matches(selector: Object, priority_class: str | None) -> bool:
             return priority_class is not None
         case _:
             return priority_class is None
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
