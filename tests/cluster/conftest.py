@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.kubectl import Kubectl
-from cluster.programs import kubeconfig, program
+from cluster.programs import TAG, kubeconfig, program
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,9 @@ def admin() -> Kubectl:
 def minio_program() -> Path:
     """A MinIO server for tests that run one beside the cluster."""
     return program("minio")
+
+
+@pytest.fixture(scope="session")
+def serving_image() -> str:
+    """Whatever has Python and aiohttp will do for a caller."""
+    return f"headrace/serving:{TAG}"

@@ -65,12 +65,6 @@ def clients(admin: Kubectl, namespaces: None) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
-def serving_image() -> str:
-    """Whatever has Python and aiohttp will do for a caller."""
-    return f"headrace/serving:{TAG}"
-
-
-@pytest.fixture(scope="session")
 def next_images() -> str:
     """A tag under which the same images are another release."""
     if EXISTING:
