@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,6 +16,24 @@ class Combiner(StrEnum):
     """How the members' answers become one."""
 
     MEAN = "mean"
+
+
+class Approval(StrEnum):
+    """Who lets a candidate that passed its gate serve."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+    """A person, by the version's tag `headrace.approval` in the registry."""
+
+
+class Progressive(StrEnum):
+    """When the candidates of a run begin to serve one by one, before its final choice."""
+
+    FIRST = "first"
+    """While nothing else serves."""
+    NEVER = "never"
+    ALWAYS = "always"
+    """Each takes the place of a former member once there is no other."""
 
 
 class NodeResources(Spec):
@@ -48,13 +67,21 @@ class RequestLog(Spec):
 
 
 class EnsembleSpec(Spec):
-    """What serves: the best `size` candidates of a registered model, each in a slot of its own."""
+    """What serves: at most `size` candidates of a registered model that do best together, each in a slot of its own."""
 
     name: Name
     """The deployment's name, and the endpoint's."""
     model: Name
     """The registered model. Its aliases `slot-1` … `slot-N` are the desired state."""
     size: int = Field(default=2, ge=1, le=8)
+    minimum: int = Field(default=1, ge=1, le=8)
+    """The fewest that the final choice of a run is made of. A run that asks for fewer gets as many as it asks for."""
+    weighted: bool = False
+    """Whether the choice gives its members weights; they weigh the same otherwise."""
+    approval: Approval = Approval.AUTOMATIC
+    approval_within: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
+    """How long a candidate waits for a person, and is left out when nobody came (ISO 8601: `PT12H`)."""
+    progressive: Progressive = Progressive.FIRST
     replicas: int = Field(default=2, ge=1, le=16)
     """Of each node."""
     combiner: Combiner = Combiner.MEAN
@@ -77,6 +104,12 @@ class EnsembleSpec(Spec):
         if metric.startswith("test"):
             raise ValueError("candidates are chosen on the validation split; a metric of the test split is only reported")
         return metric
+
+    @model_validator(mode="after")
+    def _minimum_fits(self) -> EnsembleSpec:
+        if self.minimum > self.size:
+            raise ValueError(f"minimum is {self.minimum}, but size is {self.size}")
+        return self
 
     @model_validator(mode="after")
     def _autoscaling_fits(self) -> EnsembleSpec:
