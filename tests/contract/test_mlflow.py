@@ -75,13 +75,14 @@ class MlflowWorld:
     def __init__(self, url):
         from mlflow.tracking import MlflowClient
 
+        from headrace.adapters.mlflow.aliases import MlflowAliases
         from headrace.adapters.mlflow.registry import MlflowRegistry
         from headrace.adapters.mlflow.run_ending import MlflowRunEnding
         from headrace.adapters.mlflow.tracking import MlflowTracking
 
         self.client = MlflowClient(tracking_uri=url, registry_uri=url)
         self.tracking, self.registry = MlflowTracking(url), MlflowRegistry(url)
-        self.run_ending = MlflowRunEnding(url)
+        self.run_ending, self.watched = MlflowRunEnding(url), MlflowAliases(url)
 
     def run_state(self, run_id):
         return self.client.get_run(run_id).info.status
@@ -108,7 +109,7 @@ class FakeWorld:
 
     def __init__(self):
         self.tracking, self.registry = FakeTracking(), FakeRegistry()
-        self.run_ending = FakeRunEnding(self.tracking)
+        self.run_ending, self.watched = FakeRunEnding(self.tracking), self.registry
 
     def run_state(self, run_id):
         return self.tracking.runs[run_id].state
@@ -187,6 +188,25 @@ def test_aliases_move_and_go(world, name, tmp_path):
     world.registry.delete_alias(name, "slot-2")
     world.registry.delete_alias(name, "slot-2")
     assert world.registry.aliases(name) == {"slot-1": versions[1]}
+
+
+def test_aliases_are_watched_without_the_client_library_as_they_are_read_with_it(world, name, tmp_path):
+    assert world.watched.aliases(name) == world.registry.aliases(name) == {}
+    run_id = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/1", tags={})
+    uri = world.logged_model(run_id, tmp_path)
+    version = world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version
+    assert world.watched.aliases(name) == world.registry.aliases(name) == {}
+    for alias in ("slot-1", "champion"):
+        world.registry.set_alias(name, alias, version)
+    assert world.watched.aliases(name) == world.registry.aliases(name) == {"slot-1": version, "champion": version}
+
+
+def test_aliases_of_a_server_that_is_away_are_unavailable():
+    from headrace.adapters.mlflow.aliases import MlflowAliases
+
+    (port,) = free_ports(1)
+    with pytest.raises(UnavailableError, match="aliases of model m cannot be read"):
+        MlflowAliases(f"http://127.0.0.1:{port}").aliases("m")
 
 
 def test_artifacts_go_through_the_server_to_minio(mlflow_on_minio_url, minio, tmp_path):

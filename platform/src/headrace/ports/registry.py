@@ -25,7 +25,15 @@ class ModelVersion:
     tags: Mapping[str, str]
 
 
-class ModelRegistry(Protocol):
+class Aliases(Protocol):
+    """What the aliases of registered models say, for whoever only watches. May raise UnavailableError."""
+
+    def aliases(self, model: str) -> Mapping[str, int]:
+        """Every alias of the model with the version it points to; empty when the model does not exist."""
+        ...
+
+
+class ModelRegistry(Aliases, Protocol):
     """Registered models, their versions and aliases. All methods may raise UnavailableError."""
 
     def register(self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]) -> ModelVersion:
@@ -38,10 +46,6 @@ class ModelRegistry(Protocol):
         Raises:
             NotFoundError: there is no such version.
         """
-        ...
-
-    def aliases(self, model: str) -> Mapping[str, int]:
-        """Every alias of the model with the version it points to; empty when the model does not exist."""
         ...
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
