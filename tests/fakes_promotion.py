@@ -56,7 +56,7 @@ class FakeRegistry:
 
 
 class FakeServing:
-    """`ports.serving.ServingBackend` in memory: a linear "model" per version, averaged.
+    """`ports.serving.ServingBackend` in memory: a linear "model" per version, averaged by weight.
 
     `refuses` names deployments that never become ready; `skewed` deployments whose answers are off by the given amount.
     """
@@ -98,11 +98,12 @@ class FakeServing:
             }
             for member in members_of(document)
         ]
-        mean = np.mean([vote["probabilities"] for vote in votes], axis=0)
+        weights = [member.weight for member in members_of(document)]
+        mean = np.average([vote["probabilities"] for vote in votes], axis=0, weights=weights)
         return {"data": {"ndarray": mean.tolist()}, "meta": {"puid": "1", "tags": {"votes": votes}}}
 
 
 def fake_probabilities(inputs: np.ndarray[Any, Any], version: int) -> np.ndarray[Any, Any]:
     """What version `version` answers for `inputs` [n, 2, 2]: probabilities [n, 2]."""
-    first = (inputs.reshape(len(inputs), -1).mean(axis=1) + version) % 1.0
+    first = (inputs.reshape(len(inputs), -1).mean(axis=1) + version / 7) % 1.0
     return np.stack([first, 1 - first], axis=1)

@@ -26,9 +26,9 @@ def answering(name, message=TWO_CLASSES, *, component="Answer", **parameters):
     return node(name, f"odd_components.{component}", message=json.dumps(message), **parameters)
 
 
-def mean_of(*children, name="combiner"):
+def mean_of(*children, name="combiner", **parameters):
     """The platform's own combiner over some children."""
-    return node(name, "headrace.serving.combiner.MeanCombiner", *children, kind="COMBINER")
+    return node(name, "headrace.serving.combiner.MeanCombiner", *children, kind="COMBINER", **parameters)
 
 
 def deployment(name, graph, *, replicas=1, timeout_ms=10_000):

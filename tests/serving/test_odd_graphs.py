@@ -47,6 +47,28 @@ def test_a_combiner_of_combiners_counts_every_model_s_vote(engine, run):
     assert set(body["meta"]["requestPath"]) == {"combiner", "inner", "one", "two"}
 
 
+def test_votes_count_as_much_as_their_weights_in_the_children_s_order(engine, run):
+    certain = {"data": {"names": ["a", "b"], "ndarray": [[1.0, 0.0]]}}
+    run(mean_of(answering("one"), answering("two", certain), weights="[2.0, 1]"))
+    body = engine.ask("odd", ANY).json()
+    np.testing.assert_allclose(body["data"]["ndarray"], [[(2 * 0.25 + 1) / 3, 2 * 0.75 / 3]], rtol=1e-15)
+    assert body["meta"]["tags"]["classes"] == ["a"]
+    assert [vote["probabilities"] for vote in body["meta"]["tags"]["votes"]] == [[[0.25, 0.75]], [[1.0, 0.0]]]
+
+
+def test_weights_for_other_members_than_there_are_refuse_every_request(engine, run):
+    run(mean_of(answering("one"), answering("two"), weights="[1, 2, 3]"))
+    reply = engine.ask("odd", ANY)
+    assert reply.status_code == 500
+    assert "3 weights for 2 members" in reply.json()["status"]["info"]
+
+
+@pytest.mark.parametrize("weights", ["[1, 0]", "[true, true]", "1"])
+def test_what_are_no_weights_keep_the_combiner_from_starting(engine, run, weights):
+    status = run(mean_of(answering("one"), answering("two"), weights=weights))
+    assert status["state"] == "Failed"
+
+
 def test_a_transformer_comes_before_its_child(engine, run, graph):
     document, (model, *_) = graph("unused")
     slot = copy.deepcopy(document["spec"]["predictors"][0]["graph"]["children"][0])

@@ -105,9 +105,31 @@ def _changed(before, after):
     return {name for name in before if before[name] != after[name]}
 
 
+def test_weights_are_the_combiner_s_in_the_order_of_its_children_and_equal_ones_are_not_spoken_of():
+    ensemble = EnsembleSpec(name="e", model="m")
+    plain = render_deployment(ensemble, _members(3), TARGET)
+    weighted = render_deployment(ensemble, _weighted(2.0, 1.0, 0.5), TARGET)
+    root = weighted["spec"]["predictors"][0]["graph"]
+    assert root["parameters"] == [{"name": "weights", "type": "STRING", "value": "[2.0, 1.0, 0.5]"}]
+    assert [child["name"] for child in root["children"]] == ["slot-1", "slot-2", "slot-3"]
+    assert document_digest(weighted) != document_digest(plain)
+    assert document_digest(render_deployment(ensemble, _weighted(3.0, 3.0, 3.0), TARGET)) == document_digest(plain)
+
+
+def test_other_weights_start_the_combiner_anew_and_no_model():
+    before = _marks(render_deployment(_ensemble(), _published(2), CLUSTER))
+    first, second = _published(2)
+    weighted = [first.model_copy(update={"weight": 2.0}), second]
+    assert _changed(before, _marks(render_deployment(_ensemble(), weighted, CLUSTER))) == {"combiner"}
+
+
+def _weighted(*weights):
+    return [member.model_copy(update={"weight": weight}) for member, weight in zip(_members(len(weights)), weights, strict=True)]
+
+
 def test_members_survive_the_rendering():
-    document = render_deployment(EnsembleSpec(name="e", model="m"), _members(2), TARGET)
-    assert members_of(document) == tuple(_members(2))
+    document = render_deployment(EnsembleSpec(name="e", model="m"), _weighted(2.0, 1.0), TARGET)
+    assert members_of(document) == tuple(_weighted(2.0, 1.0))
     del document["metadata"]["annotations"]
     assert members_of(document) == ()
 

@@ -1,7 +1,8 @@
-"""The aggregating combiner: the mean of the members' probabilities, with every vote on record."""
+"""The aggregating combiner: the weighted mean of the members' probabilities, with every vote on record."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,23 +39,33 @@ class _Member:
 
 
 class MeanCombiner:
-    """A Seldon component (`aggregate`): the arithmetic mean over its children, in float64.
+    """A Seldon component (`aggregate`): the arithmetic mean over its children, weighted or not, in float64.
 
     The reply's tags hold `classes`, the aggregate's class name a row, and `votes`, in the children's order: each with `name`,
     `model`, `version`, `run_id`, `digest`, `classes` [n] and `probabilities` [n, classes].
+
+    Args:
+        weights: a JSON array, a positive number a child, in the children's order; they need not sum to 1. All weigh the same
+            when it is empty.
+
+    Raises:
+        ValueError: it is no such array.
     """
+
+    def __init__(self, weights: str = "") -> None:
+        self._weights = _weights(weights) if weights else None
 
     def aggregate(self, features_list: Sequence[Any], feature_names_list: Sequence[Iterable[str]]) -> Array:
         """The mean of arrays of one shape [n, classes]."""
         del feature_names_list
-        return _mean([np.asarray(features) for features in features_list])
+        return _mean([np.asarray(features) for features in features_list], self._weights)
 
     def aggregate_raw(self, msgs: Any) -> dict[str, Any]:
         """The REST form of `aggregate`, which sees the children's tags as well."""
         if not isinstance(msgs, list):
             raise SeldonNotImplementedError("only a JSON array of messages is handled here")
         members = [_member(message) for message in msgs]
-        mean = _mean([member.probabilities for member in members])
+        mean = _mean([member.probabilities for member in members], self._weights)
         names = members[0].names
         if any(member.names != names for member in members):
             raise _disagreement(f"the members name their classes differently: {[member.names for member in members]}")
@@ -78,11 +89,22 @@ def _member(message: Any) -> _Member:
     return _Member(probabilities, list(names), meta.get("tags") or {}, meta.get("requestPath") or {})
 
 
-def _mean(arrays: Sequence[Array]) -> Array:
+def _weights(text: str) -> Array:
+    weights = np.array(json.loads(text))
+    if weights.ndim != 1 or weights.dtype.kind not in "if" or not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(f"weights must be a JSON array of positive numbers; got {text}")
+    return weights.astype(np.float64)
+
+
+def _mean(arrays: Sequence[Array], weights: Array | None) -> Array:
     shapes = {array.shape for array in arrays}
     if len(shapes) != 1:
         raise _disagreement(f"the members must answer with one shape; they answer with {sorted(shapes)}")
-    return np.mean(np.stack(arrays), axis=0, dtype=np.float64)
+    if weights is None:
+        return np.mean(np.stack(arrays), axis=0, dtype=np.float64)
+    if len(weights) != len(arrays):
+        raise _disagreement(f"there are {len(weights)} weights for {len(arrays)} members")
+    return np.average(np.stack(arrays).astype(np.float64), axis=0, weights=weights)
 
 
 def _classes(probabilities: Array, names: Sequence[str]) -> list[str]:

@@ -118,6 +118,11 @@ class EnsembleSpec(Spec):
         return self
 
 
+def slot_alias(slot: int) -> str:
+    """The registry alias that stands for the slot of this number."""
+    return f"slot-{slot}"
+
+
 class SlotMember(Spec):
     """One slot of an ensemble, filled: all a manifest needs to serve it."""
 
@@ -129,11 +134,15 @@ class SlotMember(Spec):
     """Where the node reads the model's files: a folder (embedded) or a URI (cluster)."""
     digest: Sha256
     """Of the served files."""
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """What the member's vote counts in the ensemble's mean, beside those of the others."""
+    dataset_version: str = ""
+    """What it was trained on; empty for a version that does not say."""
 
     @property
     def alias(self) -> str:
         """The registry alias that stands for the slot."""
-        return f"slot-{self.slot}"
+        return slot_alias(self.slot)
 
 
 class Endpoint(Spec):

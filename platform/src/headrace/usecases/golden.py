@@ -29,7 +29,7 @@ def ask_golden(
 ) -> VerifyResult:
     """Send every member's golden examples, one a request, and compare.
 
-    Each member's vote must equal its own recorded output, and the aggregate the mean of the votes, to `tolerance`.
+    Each member's vote must equal its own recorded output, and the aggregate their weighted mean, to `tolerance`.
 
     Raises:
         DeploymentFailedError: an answer differs by more, or a member did not vote.
@@ -62,6 +62,6 @@ def _difference(reply: Mapping[str, Any], member: SlotMember, expected: Array, m
     missing = [other.alias for other in members if other.alias not in votes]
     if missing:
         raise DeploymentFailedError(f"no vote of {', '.join(missing)} in the reply", where=str(reply["meta"].get("puid", "")))
-    mean = np.mean([votes[other.alias] for other in members], axis=0)
+    mean = np.average([votes[other.alias] for other in members], axis=0, weights=[other.weight for other in members])
     aggregate = np.asarray(reply["data"]["ndarray"][0])
     return float(max(np.abs(votes[member.alias] - expected).max(), np.abs(aggregate - mean).max()))

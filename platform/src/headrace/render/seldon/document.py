@@ -80,6 +80,6 @@ def _metadata(name: str, ensemble: EnsembleSpec, members: Sequence[SlotMember], 
         "namespace": target.namespace,
         "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
         "annotations": {
-            MEMBERS_ANNOTATION: json.dumps([member.model_dump() for member in members]),
+            MEMBERS_ANNOTATION: json.dumps([member.model_dump(exclude_defaults=True) for member in members]),
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from headrace.render.pod import Manifest
@@ -13,7 +14,8 @@ from headrace.specs.serving import EnsembleSpec, SlotMember
 def graph(ensemble: EnsembleSpec, members: Sequence[SlotMember], target: ServingTarget) -> Manifest:
     """The root unit, with the models below it."""
     children = [_unit(model_node(member), parameters=_parameters(member, ensemble, target)) for member in members]
-    return {**_unit(combiner_node(ensemble), children=children), **_logger(ensemble, target)}
+    root = _unit(combiner_node(ensemble), children=children, parameters=_weights(members))
+    return {**root, **_logger(ensemble, target)}
 
 
 def _unit(node: Node, *, children: Sequence[Manifest] = (), parameters: Mapping[str, str] | None = None) -> Manifest:
@@ -37,6 +39,12 @@ def _parameters(member: SlotMember, ensemble: EnsembleSpec, target: ServingTarge
         "digest": member.digest,
         "tolerance": str(ensemble.tolerance),
     }
+
+
+def _weights(members: Sequence[SlotMember]) -> dict[str, str]:
+    """The arguments of `headrace.serving.combiner.MeanCombiner`; none when all weigh the same."""
+    weights = [member.weight for member in members]
+    return {} if len(set(weights)) == 1 else {"weights": json.dumps(weights)}
 
 
 def _logger(ensemble: EnsembleSpec, target: ServingTarget) -> Manifest:
