@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,8 @@ class FakeRegistry:
     def __init__(self) -> None:
         self._versions: dict[str, list[ModelVersion]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
+        self._registered: dict[str, int] = {}
+        """How many versions a model ever had: a deleted one's number is not given again."""
         self.files: dict[tuple[str, int], dict[str, bytes]] = {}
 
     def register(self, *, model: str, model_uri: str, run_id: str, description: str, tags: Mapping[str, str]) -> ModelVersion:
@@ -29,7 +32,8 @@ class FakeRegistry:
         for version in versions:
             if version.run_id == run_id:
                 return version
-        versions.append(ModelVersion(model=model, version=len(versions) + 1, run_id=run_id, tags=dict(tags)))
+        self._registered[model] = number = self._registered.get(model, 0) + 1
+        versions.append(ModelVersion(model=model, version=number, run_id=run_id, tags=dict(tags), description=description))
         return versions[-1]
 
     def version(self, model: str, version: int) -> ModelVersion:
@@ -47,6 +51,28 @@ class FakeRegistry:
 
     def delete_alias(self, model: str, alias: str) -> None:
         self._aliases.get(model, {}).pop(alias, None)
+
+    def set_tag(self, model: str, version: int, tag: str, value: str) -> None:
+        found = self.version(model, version)
+        self._replace(found, tags={**found.tags, tag: value})
+
+    def delete_tag(self, model: str, version: int, tag: str) -> None:
+        found = self.version(model, version)
+        self._replace(found, tags={name: value for name, value in found.tags.items() if name != tag})
+
+    def delete_version(self, model: str, version: int) -> None:
+        """What a person may do in the registry's own interface; the version's aliases go with it."""
+        self._versions[model].remove(self.version(model, version))
+        for alias, named in self.aliases(model).items():
+            if named == version:
+                self.delete_alias(model, alias)
+
+    def describe(self, model: str, version: int, description: str) -> None:
+        self._replace(self.version(model, version), description=description)
+
+    def _replace(self, found: ModelVersion, **changes: Any) -> None:
+        versions = self._versions[found.model]
+        versions[versions.index(found)] = dataclasses.replace(found, **changes)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         self.version(version.model, version.version)

@@ -19,6 +19,7 @@ class FakeRun:
     tags: dict[str, str]
     state: str = "RUNNING"
     failure: str | None = None
+    pages: dict[str, str] = field(default_factory=dict)
 
 
 class FakeTracking:
@@ -42,6 +43,10 @@ class FakeTracking:
     def fail_run(self, run_id: str, reason: str) -> None:
         self.runs[run_id].state = "FAILED"
         self.runs[run_id].failure = reason
+
+    def log_page(self, run_id: str, path: str, html: str) -> str:
+        self.runs[run_id].pages[path] = html
+        return f"#/runs/{run_id}/artifacts/{path}"
 
 
 @dataclass

@@ -95,6 +95,11 @@ class MlflowWorld:
 
         return self.client.get_run(run_id).data.tags[MLFLOW_RUN_NOTE]
 
+    def page(self, run_id, path, folder):
+        from pathlib import Path
+
+        return Path(self.client.download_artifacts(run_id, path, str(folder))).read_text()
+
     def logged_model(self, run_id, folder):
         run = self.client.get_run(run_id)
         model = self.client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run_id)
@@ -119,6 +124,10 @@ class FakeWorld:
 
     def note(self, run_id):
         return self.failure(run_id)
+
+    def page(self, run_id, path, folder):
+        del folder
+        return self.tracking.runs[run_id].pages[path]
 
     def logged_model(self, run_id, folder):
         del folder
@@ -209,6 +218,31 @@ def test_aliases_of_a_server_that_is_away_are_unavailable():
         MlflowAliases(f"http://127.0.0.1:{port}").aliases("m")
 
 
+def test_a_version_is_described_and_tagged_and_a_tag_goes(world, name, tmp_path):
+    run_id = world.tracking.open_run(experiment=name, name="cnn", key=name, tags={})
+    uri = world.logged_model(run_id, tmp_path)
+    version = world.registry.register(model=name, model_uri=uri, run_id=run_id, description="first", tags={"a": "1"}).version
+    assert world.registry.version(name, version).description == "first"
+    world.registry.describe(name, version, "**second**")
+    world.registry.set_tag(name, version, "headrace.gate.slice_drop", "0.31 (at most 0.2) FAILED")
+    world.registry.set_tag(name, version, "headrace.gate", "passed")
+    world.registry.set_tag(name, version, "headrace.gate", "failed")
+    world.registry.delete_tag(name, version, "a")
+    world.registry.delete_tag(name, version, "a")
+    found = world.registry.version(name, version)
+    assert found.description == "**second**"
+    assert found.tags == {"headrace.gate.slice_drop": "0.31 (at most 0.2) FAILED", "headrace.gate": "failed"}
+
+
+def test_a_page_is_kept_with_its_run_and_replaced(world, name, tmp_path):
+    run_id = world.tracking.open_run(experiment=name, name="cnn", key=name, tags={})
+    world.tracking.log_page(run_id, "gate/m-1.html", "<p>first</p>")
+    link = world.tracking.log_page(run_id, "gate/m-1.html", "<p>größer ≥</p>")
+    assert world.page(run_id, "gate/m-1.html", tmp_path) == "<p>größer ≥</p>"
+    assert link.startswith("#/")
+    assert link.endswith(f"/runs/{run_id}/artifacts/gate/m-1.html")
+
+
 def test_artifacts_go_through_the_server_to_minio(mlflow_on_minio_url, minio, tmp_path):
     """The caller has no S3 client's settings: the server is the only one who knows the keys."""
     world = MlflowWorld(mlflow_on_minio_url)
@@ -230,6 +264,13 @@ def test_what_is_not_there_is_said(world, name):
         world.registry.version(f"{name}-absent", 1)
     with pytest.raises(NotFoundError):
         world.registry.set_alias(f"{name}-absent", "slot-1", 1)
+    for change in (
+        lambda: world.registry.set_tag(f"{name}-absent", 1, "a", "b"),
+        lambda: world.registry.delete_tag(f"{name}-absent", 1, "a"),
+        lambda: world.registry.describe(f"{name}-absent", 1, "text"),
+    ):
+        with pytest.raises(NotFoundError):
+            change()
 
 
 def test_a_server_that_does_not_answer_is_unavailable(monkeypatch):

@@ -17,12 +17,14 @@ class ModelVersion:
         version: counts from 1.
         run_id: the run that trained it.
         tags: as set on the version.
+        description: what people read on top of it, in Markdown.
     """
 
     model: str
     version: int
     run_id: str
     tags: Mapping[str, str]
+    description: str = ""
 
 
 class Aliases(Protocol):
@@ -58,6 +60,30 @@ class ModelRegistry(Aliases, Protocol):
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; removing an absent one is not an error."""
+        ...
+
+    def describe(self, model: str, version: int, description: str) -> None:
+        """Set a version's description, replacing what was there.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        ...
+
+    def set_tag(self, model: str, version: int, tag: str, value: str) -> None:
+        """Set a tag of a version, replacing its value.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        ...
+
+    def delete_tag(self, model: str, version: int, tag: str) -> None:
+        """Remove a tag of a version; removing an absent one is not an error.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
         ...
 
     def download(self, version: ModelVersion, folder: Path) -> Path:

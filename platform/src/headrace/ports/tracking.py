@@ -24,6 +24,14 @@ class Tracking(Protocol):
         """Mark the run FAILED and keep the reason where a person looks: the tag `headrace.failure` and the description."""
         ...
 
+    def log_page(self, run_id: str, path: str, html: str) -> str:
+        """Keep a page as an artifact of the run, replacing one of that path.
+
+        Returns:
+            Where the tracking server's own pages show it: a link that holds inside them.
+        """
+        ...
+
 
 class RunEnding(Protocol):
     """Ending runs from an event loop that others wait for."""

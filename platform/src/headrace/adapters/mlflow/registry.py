@@ -43,7 +43,13 @@ class MlflowRegistry:
         """See the port."""
         with translated(f"version {version} of model {model}", where=self._url):
             found = self._client.get_model_version(model, str(version))
-        return ModelVersion(model=model, version=int(found.version), run_id=str(found.run_id), tags=dict(found.tags))
+        return ModelVersion(
+            model=model,
+            version=int(found.version),
+            run_id=str(found.run_id),
+            tags=dict(found.tags),
+            description=str(found.description or ""),
+        )
 
     def aliases(self, model: str) -> Mapping[str, int]:
         """See the port."""
@@ -64,6 +70,22 @@ class MlflowRegistry:
         with translated(f"alias {alias} of model {model}", where=self._url):
             if alias in self.aliases(model):
                 self._client.delete_registered_model_alias(model, alias)
+
+    def describe(self, model: str, version: int, description: str) -> None:
+        """See the port."""
+        with translated(f"version {version} of model {model}", where=self._url):
+            self._client.update_model_version(model, str(version), description=description)
+
+    def set_tag(self, model: str, version: int, tag: str, value: str) -> None:
+        """See the port."""
+        with translated(f"version {version} of model {model}", where=self._url):
+            self._client.set_model_version_tag(model, str(version), tag, value)
+
+    def delete_tag(self, model: str, version: int, tag: str) -> None:
+        """See the port."""
+        with translated(f"version {version} of model {model}", where=self._url):
+            if tag in self.version(model, version).tags:
+                self._client.delete_model_version_tag(model, str(version), tag)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """See the port."""

@@ -47,6 +47,13 @@ class MlflowTracking:
                 self._client.set_tag(run_id, tag, value)
             self._client.set_terminated(run_id, "FAILED")
 
+    def log_page(self, run_id: str, path: str, html: str) -> str:
+        """See the port. The link is to the page's place among the run's artifacts, in MLflow's own UI."""
+        with translated(f"run {run_id}", where=self._url):
+            self._client.log_text(run_id, html, path)
+            experiment = self._client.get_run(run_id).info.experiment_id
+        return f"#/experiments/{experiment}/runs/{run_id}/artifacts/{path}"
+
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found:
