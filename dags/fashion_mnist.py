@@ -6,8 +6,8 @@
 3. **dataset** hands the version on and emits its asset event (version, cached or not, reason), whether or not it was ingested.
 4. **train_…** trains each member with several workers and all-reduce, tracks it as one MLflow run, registers it as a candidate.
 5. **promote** ranks the candidates on the *validation* split and makes the best of them serve, once their answers to the golden
-   requests, through a preview of the very graph, are those recorded at training.
-6. **verify** asks the live endpoint the same; if it answers otherwise, the former graph comes back.
+   requests, through a preview of the very graph, are those recorded at training. The live endpoint is asked the same; if it
+   answers otherwise, the former graph comes back.
 
 Everything about it stands in `fashion_mnist.yaml` beside this file.
 """

@@ -15,7 +15,7 @@ from airflow.providers.standard.operators.python import PythonOperator, ShortCir
 from airflow.sdk import Asset, Param, TriggerRule
 
 from headrace.specs.pipeline import TRAINING_TASK, RunRequest
-from headrace.specs.step import PromoteStep, VerifyStep
+from headrace.specs.step import PromoteStep
 from headrace.specs.training import TRAINING_POOL
 from headrace_airflow.steps import MaterialiseOperator, StepOperator
 from headrace_airflow.training import TrainingJobOperator
@@ -165,7 +165,7 @@ def train(spec: PipelineSpec, member: str, dataset: XComArg) -> XComArg:
 
 
 def promote(spec: PipelineSpec, candidates: Sequence[XComArg]) -> XComArg:
-    """Add `promote` → `verify`, and return what serves. Members the run left out do not count."""
+    """Add `promote`, and return what serves. Members the run left out do not count."""
     promoted = StepOperator(
         task_id="promote",
         spec=spec,
@@ -177,12 +177,6 @@ def promote(spec: PipelineSpec, candidates: Sequence[XComArg]) -> XComArg:
             size=request.ensemble_size,
         ),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-    )
-    StepOperator(
-        task_id="verify",
-        spec=spec,
-        inputs={"promotion": promoted.output},
-        build=lambda run, _, inputs: VerifyStep(pipeline=spec, run=run, promotion=inputs["promotion"]),
         outlets=[deployment_asset(spec)],
     )
     output: XComArg = promoted.output

@@ -85,7 +85,6 @@ def test_the_pipeline_is_wired_as_documented(bag):
         "dataset": ["ingest"],
         **{training: ["dataset"] for training in trainings},
         "promote": sorted(trainings),
-        "verify": ["promote"],
     }
 
 

@@ -120,20 +120,14 @@ class PromoteResult(Spec):
     """The members that served before; empty for a first promotion."""
     digest: str
     """Of the applied document."""
+    revision: int
+    """Of the ensemble's history."""
     ranking: tuple[Candidate, ...]
     """All candidates, best first."""
 
 
-class VerifyStep(Step):
-    """Ask the endpoint what was recorded at training; put the former graph back if it answers otherwise."""
-
-    name: ClassVar[str] = "verify"
-    placement: ClassVar[Placement] = Placement.BESIDE_SCHEDULER
-    promotion: PromoteResult
-
-
-class VerifyResult(Spec):
-    """How far the endpoint's answers are from the recorded ones."""
+class Verification(Spec):
+    """How far an endpoint's answers are from the recorded ones."""
 
     requests: int
     largest_difference: float

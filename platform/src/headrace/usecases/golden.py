@@ -12,7 +12,7 @@ from headrace.errors import DeploymentFailedError
 from headrace.ports.serving import ServingBackend
 from headrace.ports.store import ObjectStore
 from headrace.specs.serving import SlotMember
-from headrace.specs.step import VerifyResult
+from headrace.specs.step import Verification
 from headrace.usecases.publish import published_prefix
 
 Array = NDArray[Any]
@@ -26,7 +26,7 @@ def ask_golden(
     name: str,
     members: Sequence[SlotMember],
     tolerance: float,
-) -> VerifyResult:
+) -> Verification:
     """Send every member's golden examples, one a request, and compare.
 
     Each member's vote must equal its own recorded output, and the aggregate their weighted mean, to `tolerance`.
@@ -48,7 +48,7 @@ def ask_golden(
                     where=serving.endpoint(namespace, name),
                     remedy="The served files, the runtime or the combiner differ from training's; see the nodes' logs.",
                 )
-    return VerifyResult(requests=requests, largest_difference=worst)
+    return Verification(requests=requests, largest_difference=worst)
 
 
 def _golden(store: ObjectStore, member: SlotMember) -> tuple[Array, Array]:

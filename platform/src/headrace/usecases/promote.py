@@ -1,31 +1,19 @@
-"""Promotion: the best candidates become what serves, and the former graph goes on until they have proved themselves.
-
-Order of effects, each repeatable: files published → preview started and asked its golden requests → aliases moved → graph
-applied. A crash after any of them is put right by running the step again.
-"""
+"""Promotion: which candidates should serve. What it takes until they do is the reconciler's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-from headrace.errors import DeploymentFailedError, InvalidSpecError
-from headrace.ports.locks import Locks
+from headrace.errors import InvalidSpecError
+from headrace.ports.history import DeploymentHistory
 from headrace.ports.registry import ModelRegistry
-from headrace.ports.serving import Document, ServingBackend
-from headrace.ports.store import ObjectStore
-from headrace.render.seldon import ServingTarget, document_digest, members_of, render_deployment
-from headrace.specs.serving import Endpoint, EnsembleSpec, SlotMember
-from headrace.specs.step import PromoteResult, PromoteStep, VerifyResult, VerifyStep
+from headrace.specs.deployment import Deployment, DeploymentRequest, EventKind, Origin, Slot, last_live
+from headrace.specs.serving import EnsembleSpec, SlotMember
+from headrace.specs.step import PromoteResult, PromoteStep
 from headrace.specs.training import Candidate
-from headrace.usecases.golden import ask_golden
-from headrace.usecases.publish import publish
-
-READY_WITHIN = timedelta(minutes=5)
-_PREVIEW: Mapping[str, Any] = {"replicas": 1, "autoscaling": None, "max_unavailable": None, "request_log": None}
-"""How a preview differs from the ensemble: it is short-lived, and nobody's requests reach it."""
+from headrace.usecases.deploy.reconcile import Reconciler
+from headrace.usecases.deploy.slots import is_rejected
 
 
 def rank(candidates: Iterable[Candidate], metric: str) -> tuple[Candidate, ...]:
@@ -46,114 +34,55 @@ def rank(candidates: Iterable[Candidate], metric: str) -> tuple[Candidate, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Promoter:
-    """Moves ensembles: what it needs of the world, and where graphs run."""
+    """Chooses what should serve, and has it made so."""
 
     registry: ModelRegistry
-    serving: ServingBackend
-    store: ObjectStore
-    locks: Locks
-    target: ServingTarget
+    history: DeploymentHistory
+    reconciler: Reconciler
 
     def promote(self, step: PromoteStep) -> PromoteResult:
-        """Choose the best candidates on validation and make them serve.
+        """Choose the best candidates on validation and make them serve. A retry of the step makes no second revision.
 
         Raises:
-            InvalidSpecError: there are fewer candidates than the ensemble has slots.
-            DeploymentFailedError: they do not start, or answer otherwise than at training; the former graph still serves and
-                the aliases are as they were.
+            InvalidSpecError: there are fewer candidates than the ensemble has slots; those that a rollback rejected do not count.
+            DeploymentFailedError: they do not start, or answer otherwise than at training; what served before serves, and the
+                aliases say so. Likewise NotFoundError and CorruptError of a version that cannot be served at all.
         """
         ensemble = step.pipeline.ensemble
-        ranking = rank(step.candidates, ensemble.metric)
+        eligible = [each for each in step.candidates if not is_rejected(self.registry, ensemble.model, each.version)]
+        ranking = rank(eligible, ensemble.metric)
         if len(ranking) < step.size:
+            rejected = len(step.candidates) - len(eligible)
             raise InvalidSpecError(
-                f"{len(ranking)} candidate(s) cannot fill an ensemble of {step.size}",
+                f"{len(ranking)} candidate(s) cannot fill an ensemble of {step.size}"
+                + (f" ({rejected} rejected)" * bool(rejected)),
                 where=f"run {step.run}",
                 remedy="Look at why the other members have none, or ask for a smaller ensemble.",
             )
-        with self.locks.hold(f"ensemble/{ensemble.name}"):
-            return self._replace(ensemble, ranking, step.size)
+        deployment = self.reconciler.deploy(ensemble, _request(step, ranking))
+        return self._result(ensemble, deployment, ranking)
 
-    def verify(self, step: VerifyStep) -> VerifyResult:
-        """Ask the live endpoint its golden requests; on any disagreement put the former graph and aliases back.
-
-        Raises:
-            DeploymentFailedError: the answers differ; what served before serves again.
-        """
-        ensemble, promotion = step.pipeline.ensemble, step.promotion
-        try:
-            return self._ask(ensemble, ensemble.name, promotion.members)
-        except DeploymentFailedError:
-            with self.locks.hold(f"ensemble/{ensemble.name}"):
-                self._restore(ensemble, promotion.former)
-            raise
-
-    def _replace(self, ensemble: EnsembleSpec, ranking: Sequence[Candidate], size: int) -> PromoteResult:
-        former = self._live_members(ensemble)
-        chosen = [self._publish(ensemble, slot, choice.version) for slot, choice in enumerate(ranking[:size], start=1)]
-        self._prove(ensemble, chosen)
-        document = render_deployment(ensemble, chosen, self.target)
-        self._make_live(ensemble, document, chosen, former)
+    def _result(self, ensemble: EnsembleSpec, deployment: Deployment, ranking: Sequence[Candidate]) -> PromoteResult:
+        history = self.history.deployments(ensemble.name)
+        former = last_live(each for each in history if each.revision < deployment.revision)
+        no_members: tuple[SlotMember, ...] = ()
         return PromoteResult(
-            endpoint=Endpoint(
-                name=ensemble.name,
-                namespace=self.target.namespace,
-                url=self.serving.endpoint(self.target.namespace, ensemble.name),
-            ),
-            members=tuple(chosen),
-            former=former,
-            digest=document_digest(document),
+            endpoint=self.reconciler.rollout.endpoint(ensemble),
+            members=deployment.members,
+            former=former.members if former else no_members,
+            digest=next(event.digest for event in deployment.events if event.kind is EventKind.LIVE),
+            revision=deployment.revision,
             ranking=tuple(ranking),
         )
 
-    def _live_members(self, ensemble: EnsembleSpec) -> tuple[SlotMember, ...]:
-        document = self.serving.get(self.target.namespace, ensemble.name)
-        return members_of(document) if document else ()
 
-    def _publish(self, ensemble: EnsembleSpec, slot: int, version: int) -> SlotMember:
-        return publish(ensemble.model, version, slot=slot, registry=self.registry, store=self.store)
-
-    def _prove(self, ensemble: EnsembleSpec, members: Sequence[SlotMember]) -> None:
-        """Start the graph under a name of its own, one replica a node, ask its golden requests, and take it away again."""
-        name = f"{ensemble.name}-preview"
-        preview = ensemble.model_copy(update=_PREVIEW)
-        try:
-            self.serving.apply(render_deployment(preview, members, self.target, name=name), timeout=READY_WITHIN)
-            self._ask(ensemble, name, members)
-        finally:
-            self.serving.delete(self.target.namespace, name)
-
-    def _make_live(
-        self, ensemble: EnsembleSpec, document: Document, members: Sequence[SlotMember], former: Sequence[SlotMember]
-    ) -> None:
-        self._set_aliases(ensemble, members)
-        try:
-            self.serving.apply(document, timeout=READY_WITHIN)
-        except DeploymentFailedError:
-            self._set_aliases(ensemble, former)
-            raise
-
-    def _restore(self, ensemble: EnsembleSpec, former: Sequence[SlotMember]) -> None:
-        self._set_aliases(ensemble, former)
-        if former:
-            self.serving.apply(render_deployment(ensemble, former, self.target), timeout=READY_WITHIN)
-        else:
-            self.serving.delete(self.target.namespace, ensemble.name)
-
-    def _set_aliases(self, ensemble: EnsembleSpec, members: Sequence[SlotMember]) -> None:
-        """Make the registry's slots exactly these members."""
-        wanted = {member.alias: member.version for member in members}
-        for alias, version in wanted.items():
-            self.registry.set_alias(ensemble.model, alias, version)
-        for alias in self.registry.aliases(ensemble.model):
-            if alias.startswith("slot-") and alias not in wanted:
-                self.registry.delete_alias(ensemble.model, alias)
-
-    def _ask(self, ensemble: EnsembleSpec, name: str, members: Sequence[SlotMember]) -> VerifyResult:
-        return ask_golden(
-            self.serving,
-            self.store,
-            namespace=self.target.namespace,
-            name=name,
-            members=members,
-            tolerance=ensemble.tolerance,
-        )
+def _request(step: PromoteStep, ranking: Sequence[Candidate]) -> DeploymentRequest:
+    slots = (Slot(slot=number, version=choice.version) for number, choice in enumerate(ranking[: step.size], start=1))
+    return DeploymentRequest(
+        ensemble=step.pipeline.ensemble.name,
+        slots=tuple(slots),
+        origin=Origin.PROMOTION,
+        who=f"pipeline {step.pipeline.name}",
+        why=f"the best {step.size} of {len(ranking)} candidates by {step.pipeline.ensemble.metric}",
+        run=step.run,
+    )

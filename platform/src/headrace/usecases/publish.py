@@ -18,8 +18,13 @@ from headrace.specs.serving import SlotMember
 MODEL_FILES = ("golden.npz", "model.json", "model.onnx")
 """What a node needs: the network, the answers recorded at training, and what the version is called."""
 
+DATASET_VERSION_TAG = "headrace.dataset_version"
+"""Of a registered version: what it was trained on."""
 
-def publish(model: str, version: int, *, slot: int, registry: ModelRegistry, store: ObjectStore) -> SlotMember:
+
+def publish(
+    model: str, version: int, *, slot: int, weight: float = 1.0, registry: ModelRegistry, store: ObjectStore
+) -> SlotMember:
     """Make sure serving has the version's files, and return the slot filled with it. Publishing twice copies once.
 
     Raises:
@@ -38,6 +43,8 @@ def publish(model: str, version: int, *, slot: int, registry: ModelRegistry, sto
         run_id=manifest["run_id"],
         location=store.uri(prefix),
         digest=manifest["digest"],
+        weight=weight,
+        dataset_version=manifest.get("dataset_version", ""),
     )
 
 
@@ -60,6 +67,10 @@ def _copy(version: ModelVersion, prefix: str, registry: ModelRegistry, store: Ob
                 )
             digests.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
             store.put_file(prefix + name, path)
-    manifest = {"run_id": version.run_id, "digest": digests.hexdigest()}
+    manifest = {
+        "run_id": version.run_id,
+        "digest": digests.hexdigest(),
+        "dataset_version": version.tags.get(DATASET_VERSION_TAG, ""),
+    }
     store.put_bytes(f"{prefix}manifest.json", json.dumps(manifest).encode())
     return manifest

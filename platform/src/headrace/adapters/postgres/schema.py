@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Identity, Index, MetaData, Table, Text, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(
@@ -34,3 +46,34 @@ MATERIALISATION = Table(
     Index(None, "dataset", "id"),
 )
 """Which key a version is the result of, in the order of committing."""
+
+DEPLOYMENT = Table(
+    "deployment",
+    METADATA,
+    Column("ensemble", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("slots", JSONB, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("verdicts", JSONB, nullable=False),
+    Column("rejects", JSONB, nullable=False),
+)
+"""Revisions of what serves, as they were asked for; the database refuses to update or delete them."""
+
+DEPLOYMENT_EVENT = Table(
+    "deployment_event",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("ensemble", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("detail", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("members", JSONB, nullable=False),
+    ForeignKeyConstraint(["ensemble", "revision"], ["deployment.ensemble", "deployment.revision"]),
+    Index(None, "ensemble", "revision", "id"),
+)
+"""What happened to them, in the order of recording; `members` where their files were published."""

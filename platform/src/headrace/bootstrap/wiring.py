@@ -1,24 +1,22 @@
-"""The composition root: the one place that reads the settings and builds adapters.
+"""What an installation is made of: its settings, and the adapters they ask for.
 
 Adapters are built when first used, and their libraries imported then: `headrace status` must not wait for MLflow's import.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headrace.config import Backend, ServingBackendKind, Settings, load_settings
-from headrace.specs.step import IngestStep, Materialised, PromoteResult, PromoteStep, Step, VerifyResult, VerifyStep
 
 if TYPE_CHECKING:
     from headrace.ports.catalogue import Catalogue
+    from headrace.ports.history import DeploymentHistory
     from headrace.ports.locks import Locks
-    from headrace.ports.log import LogLine
     from headrace.ports.orchestrator import Orchestrator
     from headrace.ports.registry import ModelRegistry
     from headrace.ports.serving import ServingBackend
@@ -27,15 +25,9 @@ if TYPE_CHECKING:
     from headrace.ports.worker_pods import WorkerPods
     from headrace.render.job import JobTarget
     from headrace.render.seldon import ServingTarget
-    from headrace.specs.dataset import DatasetVersion, Freshness
-    from headrace.specs.mirror import MirroredFile, MirrorManifest
-    from headrace.specs.pipeline import PipelineSpec
-    from headrace.specs.store import StoreKeys, StorePlan
-    from headrace.specs.training import Candidate, TrainingJob
+    from headrace.usecases.deploy.reconcile import Reconciler
     from headrace.usecases.promote import Promoter
     from headrace.usecases.train import Trainer, TrainingRecords
-
-log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -43,26 +35,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _log_rows(every: int = 20_000) -> Callable[[int, int], None]:
-    """A progress callback that logs about once in so many rows, and at the end."""
-    logged = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal logged
-        if done - logged >= every or done == total:
-            logged = done
-            log.info("%d of %d rows written", done, total)
-
-    return progress
-
-
-class Platform:
-    """Everything an edge may ask for, wired for one installation."""
+class Wiring:
+    """What an installation is made of."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
-
-    # --- what it is made of ---
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -77,6 +54,13 @@ class Platform:
         from headrace.adapters.postgres.catalogue import PostgresCatalogue
 
         return PostgresCatalogue(self.settings.database())
+
+    @cached_property
+    def history(self) -> DeploymentHistory:
+        """What serves, served, and should have."""
+        from headrace.adapters.postgres.history import PostgresHistory
+
+        return PostgresHistory(self.settings.database())
 
     @cached_property
     def locks(self) -> Locks:
@@ -145,17 +129,24 @@ class Platform:
         return LocalStepRunner()
 
     @cached_property
+    def reconciler(self) -> Reconciler:
+        """Makes what is desired what serves."""
+        from headrace.usecases.deploy.reconcile import Reconciler
+        from headrace.usecases.deploy.rollout import Rollout
+
+        return Reconciler(
+            registry=self.registry,
+            history=self.history,
+            rollout=Rollout(registry=self.registry, serving=self.serving, store=self.store, target=self.serving_target),
+            locks=self.locks,
+        )
+
+    @cached_property
     def promoter(self) -> Promoter:
-        """Moves ensembles."""
+        """Chooses what should serve."""
         from headrace.usecases.promote import Promoter
 
-        return Promoter(
-            registry=self.registry,
-            serving=self.serving,
-            store=self.store,
-            locks=self.locks,
-            target=self.serving_target,
-        )
+        return Promoter(registry=self.registry, history=self.history, reconciler=self.reconciler)
 
     @cached_property
     def training_records(self) -> TrainingRecords:
@@ -204,110 +195,3 @@ class Platform:
         kubernetes = self.settings.kubernetes
         async with open_api_server(kubernetes.context) as server:
             yield KubernetesWorkerPods(server, namespace=kubernetes.namespace)
-
-    # --- what it does ---
-
-    def check_freshness(self, spec: PipelineSpec, *, force: bool = False, full: bool = False) -> Freshness:
-        """Whether the pipeline's dataset must be ingested again, and why; `full` reads all its data."""
-        from headrace.adapters.idx.source import IdxFiles
-        from headrace.usecases.freshness import check_freshness
-
-        return check_freshness(
-            spec.dataset,
-            spec.folder,
-            source=IdxFiles(),
-            store=self.store,
-            catalogue=self.catalogue,
-            clock=utc_now,
-            force=force,
-            full=full,
-        )
-
-    def ingest(self, step: IngestStep) -> DatasetVersion:
-        """Run the ingest step."""
-        from headrace.adapters.arrow_shards import ArrowShards
-        from headrace.adapters.idx.mirror import SourceMirror
-        from headrace.adapters.idx.source import IdxFiles
-        from headrace.usecases.ingest import Ingestor
-
-        source = IdxFiles(SourceMirror(self.store, step.pipeline.dataset.name))
-        ingestor = Ingestor(source=source, shards=ArrowShards(), store=self.store, clock=utc_now)
-        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=_log_rows())
-
-    def mirror(self, spec: PipelineSpec, *, progress: Callable[[MirroredFile], None]) -> MirrorManifest:
-        """Copy the pipeline's raw files into the store, where any machine's ingestion finds them."""
-        from headrace.adapters.idx.source import IdxFiles
-        from headrace.usecases.mirror import mirror_source
-
-        return mirror_source(spec.dataset, spec.folder, source=IdxFiles(), store=self.store, progress=progress)
-
-    def materialise(
-        self, step: IngestStep, *, steps: StepRunner, log: LogLine, newer_than: datetime | None = None
-    ) -> Materialised:
-        """Return a version of the step's dataset that may be used; `steps` makes it if there is none."""
-        from headrace.adapters.idx.source import IdxFiles
-        from headrace.usecases.materialise import Materialiser
-
-        materialiser = Materialiser(
-            source=IdxFiles(),
-            store=self.store,
-            catalogue=self.catalogue,
-            locks=self.locks,
-            steps=steps,
-            clock=utc_now,
-        )
-        return materialiser.materialise(step, log=log, newer_than=newer_than)
-
-    def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
-        """Run a training job and register its candidate."""
-        return self.trainer.train(job, log=log)
-
-    async def follow_training(self, job: TrainingJob, *, log: LogLine) -> None:
-        """Follow a job on the cluster to its end, however many other jobs this process follows."""
-        from headrace.usecases.cluster_training.follow import JobFollower
-
-        within = job.training.placement.schedule_within_seconds or self.settings.kubernetes.schedule_within_seconds
-        async with self.worker_pods() as pods:
-            await JobFollower(pods, job, schedule_within=timedelta(seconds=within), clock=utc_now, log=log).follow()
-
-    async def remove_training(self, job: TrainingJob) -> None:
-        """Remove from the cluster what is left of a job that has failed."""
-        from headrace.render.job import job_name
-
-        async with self.worker_pods() as pods:
-            await pods.delete(job_name(job))
-
-    async def stop_training(self, job: TrainingJob, *, run_id: str, owner: str, log: LogLine) -> None:
-        """Take away a job on the cluster that a person ended."""
-        from headrace.adapters.mlflow.run_ending import MlflowRunEnding
-        from headrace.usecases.cluster_training.launch import stop
-
-        runs = MlflowRunEnding(self.settings.tracking())
-        async with self.worker_pods() as pods:
-            await stop(pods, job, run_id=run_id, runs=runs, owner=owner, log=log)
-
-    def promote(self, step: PromoteStep) -> PromoteResult:
-        """Run the promote step."""
-        return self.promoter.promote(step)
-
-    def verify(self, step: VerifyStep) -> VerifyResult:
-        """Run the verify step."""
-        return self.promoter.verify(step)
-
-    def run_step(self, step: Step, *, steps: StepRunner, log: LogLine) -> bytes:
-        """Have `steps` run a step, and return its result as JSON."""
-        steps.await_earlier(step, log=log)
-        steps.run(step, log=log)
-        return self.store.get_bytes(step.result_key)
-
-    def migrate(self) -> None:
-        """Bring headrace's own tables up to date."""
-        from headrace.adapters.postgres.migrations import upgrade
-
-        upgrade(self.settings.database())
-
-    def prepare_store(self, plan: StorePlan, keys: Mapping[str, StoreKeys]) -> None:
-        """Make the store's buckets and accounts; the settings hold an administrator's keys."""
-        from headrace.adapters.minio_admin import MinioAdministrator
-
-        MinioAdministrator(self.settings.minio).prepare(plan, keys)

@@ -1,0 +1,196 @@
+"""What an installation does: the use cases, each with the adapters it needs. Edges call nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from headrace.bootstrap.wiring import Wiring, utc_now
+from headrace.specs.step import IngestStep, Materialised, PromoteResult, PromoteStep, Step
+
+if TYPE_CHECKING:
+    from headrace.ports.log import LogLine
+    from headrace.ports.steps import StepRunner
+    from headrace.specs.dataset import DatasetVersion, Freshness
+    from headrace.specs.deployment import Deployment, DeploymentRequest, Reconciliation
+    from headrace.specs.mirror import MirroredFile, MirrorManifest
+    from headrace.specs.pipeline import PipelineSpec
+    from headrace.specs.serving import EnsembleSpec
+    from headrace.specs.store import StoreKeys, StorePlan
+    from headrace.specs.training import Candidate, TrainingJob
+
+log = logging.getLogger(__name__)
+
+
+def _log_rows(every: int = 20_000) -> Callable[[int, int], None]:
+    """A progress callback that logs about once in so many rows, and at the end."""
+    logged = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal logged
+        if done - logged >= every or done == total:
+            logged = done
+            log.info("%d of %d rows written", done, total)
+
+    return progress
+
+
+class Platform(Wiring):
+    """Everything an edge may ask for, wired for one installation."""
+
+    def check_freshness(self, spec: PipelineSpec, *, force: bool = False, full: bool = False) -> Freshness:
+        """Whether the pipeline's dataset must be ingested again, and why; `full` reads all its data."""
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.freshness import check_freshness
+
+        return check_freshness(
+            spec.dataset,
+            spec.folder,
+            source=IdxFiles(),
+            store=self.store,
+            catalogue=self.catalogue,
+            clock=utc_now,
+            force=force,
+            full=full,
+        )
+
+    def ingest(self, step: IngestStep) -> DatasetVersion:
+        """Run the ingest step."""
+        from headrace.adapters.arrow_shards import ArrowShards
+        from headrace.adapters.idx.mirror import SourceMirror
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.ingest import Ingestor
+
+        source = IdxFiles(SourceMirror(self.store, step.pipeline.dataset.name))
+        ingestor = Ingestor(source=source, shards=ArrowShards(), store=self.store, clock=utc_now)
+        return ingestor.ingest(step.pipeline.dataset, step.pipeline.folder, progress=_log_rows())
+
+    def mirror(self, spec: PipelineSpec, *, progress: Callable[[MirroredFile], None]) -> MirrorManifest:
+        """Copy the pipeline's raw files into the store, where any machine's ingestion finds them."""
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.mirror import mirror_source
+
+        return mirror_source(spec.dataset, spec.folder, source=IdxFiles(), store=self.store, progress=progress)
+
+    def materialise(
+        self, step: IngestStep, *, steps: StepRunner, log: LogLine, newer_than: datetime | None = None
+    ) -> Materialised:
+        """Return a version of the step's dataset that may be used; `steps` makes it if there is none."""
+        from headrace.adapters.idx.source import IdxFiles
+        from headrace.usecases.materialise import Materialiser
+
+        materialiser = Materialiser(
+            source=IdxFiles(),
+            store=self.store,
+            catalogue=self.catalogue,
+            locks=self.locks,
+            steps=steps,
+            clock=utc_now,
+        )
+        return materialiser.materialise(step, log=log, newer_than=newer_than)
+
+    def train(self, job: TrainingJob, *, log: LogLine) -> Candidate:
+        """Run a training job and register its candidate."""
+        return self.trainer.train(job, log=log)
+
+    async def follow_training(self, job: TrainingJob, *, log: LogLine) -> None:
+        """Follow a job on the cluster to its end, however many other jobs this process follows."""
+        from headrace.usecases.cluster_training.follow import JobFollower
+
+        within = job.training.placement.schedule_within_seconds or self.settings.kubernetes.schedule_within_seconds
+        async with self.worker_pods() as pods:
+            await JobFollower(pods, job, schedule_within=timedelta(seconds=within), clock=utc_now, log=log).follow()
+
+    async def remove_training(self, job: TrainingJob) -> None:
+        """Remove from the cluster what is left of a job that has failed."""
+        from headrace.render.job import job_name
+
+        async with self.worker_pods() as pods:
+            await pods.delete(job_name(job))
+
+    async def stop_training(self, job: TrainingJob, *, run_id: str, owner: str, log: LogLine) -> None:
+        """Take away a job on the cluster that a person ended."""
+        from headrace.adapters.mlflow.run_ending import MlflowRunEnding
+        from headrace.usecases.cluster_training.launch import stop
+
+        runs = MlflowRunEnding(self.settings.tracking())
+        async with self.worker_pods() as pods:
+            await stop(pods, job, run_id=run_id, runs=runs, owner=owner, log=log)
+
+    def promote(self, step: PromoteStep) -> PromoteResult:
+        """Run the promote step."""
+        return self.promoter.promote(step)
+
+    @cached_property
+    def ensembles(self) -> Mapping[str, EnsembleSpec]:
+        """Every ensemble that a pipeline of the project declares, by name; read once."""
+        from headrace.specs.pipeline import load_pipeline
+
+        pipelines = [load_pipeline(path) for path in sorted((self.settings.project / "dags").glob("*.yaml"))]
+        return {pipeline.ensemble.name: pipeline.ensemble for pipeline in pipelines}
+
+    def ensemble(self, name: str) -> EnsembleSpec:
+        """The ensemble as its pipeline declares it.
+
+        Raises:
+            NotFoundError: no pipeline of the project declares it.
+        """
+        from headrace.errors import NotFoundError
+
+        if name not in self.ensembles:
+            known = ", ".join(self.ensembles) or "none"
+            raise NotFoundError(
+                f"no pipeline declares an ensemble `{name}`", where=str(self.settings.project / "dags"), remedy=f"Known: {known}."
+            )
+        return self.ensembles[name]
+
+    def reconcile(self, ensemble: str, *, who: str) -> Reconciliation:
+        """Make what is desired of an ensemble what serves. See `Reconciler.reconcile`."""
+        return self.reconciler.reconcile(self.ensemble(ensemble), who=who)
+
+    def deploy(self, request: DeploymentRequest) -> Deployment:
+        """Make what is asked for what serves. See `Reconciler.deploy`."""
+        return self.reconciler.deploy(self.ensemble(request.ensemble), request)
+
+    def rollback(self, ensemble: str, *, to: int | None = None, who: str, why: str) -> Deployment:
+        """Make an earlier revision what serves: `to`, or the one before. See `rollback_request` and `Reconciler.deploy`."""
+        from headrace.usecases.deploy.rollback import rollback_request
+
+        spec, history = self.ensemble(ensemble), self.history.deployments(ensemble)
+        request = rollback_request(history, ensemble=spec, registry=self.registry, to=to, who=who, why=why)
+        return self.reconciler.deploy(spec, request)
+
+    def unreconciled(self) -> list[str]:
+        """The ensembles that do not serve what is desired; cheap enough to ask every second."""
+        return list(self.desires())
+
+    def desires(self) -> dict[str, str]:
+        """What `unreconciled` names, each with a text that changes whenever what is desired does."""
+        from headrace.usecases.deploy.desired import unreconciled
+
+        found = {}
+        for name, spec in self.ensembles.items():
+            if desire := unreconciled(self.history.deployments(name), self.registry.aliases(spec.model)):
+                found[name] = desire
+        return found
+
+    def run_step(self, step: Step, *, steps: StepRunner, log: LogLine) -> bytes:
+        """Have `steps` run a step, and return its result as JSON."""
+        steps.await_earlier(step, log=log)
+        steps.run(step, log=log)
+        return self.store.get_bytes(step.result_key)
+
+    def migrate(self) -> None:
+        """Bring headrace's own tables up to date."""
+        from headrace.adapters.postgres.migrations import upgrade
+
+        upgrade(self.settings.database())
+
+    def prepare_store(self, plan: StorePlan, keys: Mapping[str, StoreKeys]) -> None:
+        """Make the store's buckets and accounts; the settings hold an administrator's keys."""
+        from headrace.adapters.minio_admin import MinioAdministrator
+
+        MinioAdministrator(self.settings.minio).prepare(plan, keys)
