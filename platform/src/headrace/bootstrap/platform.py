@@ -173,7 +173,7 @@ class Platform(Wiring):
 
         found = {}
         for name, spec in self.ensembles.items():
-            if desire := unreconciled(self.history.deployments(name), self.registry.aliases(spec.model)):
+            if desire := unreconciled(self.history.deployments(name), self.watched_aliases.aliases(spec.model)):
                 found[name] = desire
         return found
 

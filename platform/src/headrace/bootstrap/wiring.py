@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headrace.ports.history import DeploymentHistory
     from headrace.ports.locks import Locks
     from headrace.ports.orchestrator import Orchestrator
-    from headrace.ports.registry import ModelRegistry
+    from headrace.ports.registry import Aliases, ModelRegistry
     from headrace.ports.serving import ServingBackend
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
@@ -120,6 +120,13 @@ class Wiring:
         from headrace.adapters.mlflow.registry import MlflowRegistry
 
         return MlflowRegistry(self.settings.tracking())
+
+    @cached_property
+    def watched_aliases(self) -> Aliases:
+        """The registry's aliases, for whoever looks again and again: MLflow's client library is not imported."""
+        from headrace.adapters.mlflow.aliases import MlflowAliases
+
+        return MlflowAliases(self.settings.tracking())
 
     @cached_property
     def steps(self) -> StepRunner:
