@@ -8,7 +8,7 @@ from builders import dataset_version, pipeline
 from fakes import FakeStore
 from headrace.errors import InvalidSpecError
 from headrace.specs.dataset import DatasetVersion
-from headrace.specs.step import IngestStep, Placement, PromoteStep, run_name
+from headrace.specs.step import EvaluateStep, IngestStep, Placement, PromoteStep, run_name
 from headrace.steps import __main__ as steps
 
 
@@ -27,7 +27,7 @@ def test_the_result_is_one_object_under_the_runs_prefix(platform):
 
 
 def test_a_step_that_is_none_and_a_spec_that_is_none_are_refused(platform):
-    with pytest.raises(InvalidSpecError, match=r"no step `digest`.*Known: ingest, promote"):
+    with pytest.raises(InvalidSpecError, match=r"no step `digest`.*Known: ingest, evaluate, promote"):
         steps.run_step("digest", "{}", platform)
     with pytest.raises(InvalidSpecError, match="not a spec of step ingest"):
         steps.run_step("ingest", '{"colour": "red"}', platform)
@@ -38,8 +38,9 @@ def test_a_run_id_becomes_part_of_a_key():
 
 
 def test_only_steps_that_turn_data_into_data_run_in_pods():
-    assert {step.name: step.placement for step in (IngestStep, PromoteStep)} == {
+    assert {step.name: step.placement for step in (IngestStep, EvaluateStep, PromoteStep)} == {
         "ingest": Placement.POD,
+        "evaluate": Placement.POD,
         "promote": Placement.BESIDE_SCHEDULER,
     }
 

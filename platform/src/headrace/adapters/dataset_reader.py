@@ -5,9 +5,12 @@ Nothing is decoded or copied: all processes of a machine that read a version sha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from headrace.adapters.arrow_shards import map_shard
-from headrace.errors import NotFoundError
-from headrace.ports.source import Images, Labels
+from headrace.errors import CorruptError, NotFoundError
+from headrace.ports.source import Batch, Images, Labels
 from headrace.ports.store import ObjectStore
 from headrace.specs.dataset import DatasetManifest, DatasetVersion, Split
 
@@ -36,3 +39,21 @@ def open_split(store: ObjectStore, version: DatasetVersion, split: Split) -> lis
     if not shards:
         raise NotFoundError(f"the dataset version has no {split} split", where=version.location)
     return [piece for shard in shards for piece in map_shard(store.fetch(version.location + shard.key))]
+
+
+@dataclass(frozen=True)
+class StoredSplits:
+    """Implements `ports.shards.SplitReader`."""
+
+    store: ObjectStore
+
+    def read(self, version: DatasetVersion, split: Split) -> Sequence[Batch]:
+        """See the port."""
+        stored = read_manifest(self.store, version).digest
+        if stored != version.digest:
+            raise CorruptError(
+                f"the stored version has digest {stored[:12]}…, {version.digest[:12]}… was asked for",
+                where=version.location,
+                remedy="Ingest the dataset again.",
+            )
+        return [Batch(images, labels) for images, labels in open_split(self.store, version, split)]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headrace.bootstrap.wiring import Wiring, utc_now
-from headrace.specs.step import IngestStep, Materialised, PromoteResult, PromoteStep, Step
+from headrace.specs.step import EvaluateStep, IngestStep, Materialised, PromoteResult, PromoteStep, Step
 
 if TYPE_CHECKING:
     from headrace.ports.log import LogLine
     from headrace.ports.steps import StepRunner
     from headrace.specs.dataset import DatasetVersion, Freshness
     from headrace.specs.deployment import Deployment, DeploymentRequest, Reconciliation
+    from headrace.specs.gate import Evidence
     from headrace.specs.mirror import MirroredFile, MirrorManifest
     from headrace.specs.pipeline import PipelineSpec
     from headrace.specs.serving import EnsembleSpec
@@ -120,17 +120,22 @@ class Platform(Wiring):
         async with self.worker_pods() as pods:
             await stop(pods, job, run_id=run_id, runs=runs, owner=owner, log=log)
 
+    def evaluate(self, step: EvaluateStep) -> Evidence:
+        """Run the evaluate step."""
+        from headrace.adapters.dataset_reader import StoredSplits
+        from headrace.adapters.onnx_model import OnnxRunner
+        from headrace.usecases.gate.measure import Evaluator
+
+        return Evaluator(store=self.store, models=OnnxRunner(), splits=StoredSplits(self.store)).evaluate(step)
+
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""
         return self.promoter.promote(step)
 
-    @cached_property
+    @property
     def ensembles(self) -> Mapping[str, EnsembleSpec]:
-        """Every ensemble that a pipeline of the project declares, by name; read once."""
-        from headrace.specs.pipeline import load_pipeline
-
-        pipelines = [load_pipeline(path) for path in sorted((self.settings.project / "dags").glob("*.yaml"))]
-        return {pipeline.ensemble.name: pipeline.ensemble for pipeline in pipelines}
+        """Every ensemble that a pipeline of the project declares, by name."""
+        return self.declared_ensembles.by_name()
 
     def ensemble(self, name: str) -> EnsembleSpec:
         """The ensemble as its pipeline declares it.
@@ -140,16 +145,25 @@ class Platform(Wiring):
         """
         from headrace.errors import NotFoundError
 
-        if name not in self.ensembles:
-            known = ", ".join(self.ensembles) or "none"
+        declared = self.ensembles
+        if name not in declared:
+            known = ", ".join(declared) or "none"
             raise NotFoundError(
                 f"no pipeline declares an ensemble `{name}`", where=str(self.settings.project / "dags"), remedy=f"Known: {known}."
             )
-        return self.ensembles[name]
+        return declared[name]
 
     def reconcile(self, ensemble: str, *, who: str) -> Reconciliation:
         """Make what is desired of an ensemble what serves. See `Reconciler.reconcile`."""
         return self.reconciler.reconcile(self.ensemble(ensemble), who=who)
+
+    def reconcile_all(self, *, who: str, log: LogLine) -> list[Reconciliation]:
+        """Make what is desired of every declared ensemble what serves, those that wait for it first. See `reconcile_each`."""
+        from headrace.usecases.deploy.every import reconcile_each
+
+        waiting = self.unreconciled()
+        others = [name for name in self.ensembles if name not in waiting]
+        return reconcile_each([*waiting, *others], lambda name: self.reconcile(name, who=who), log=log)
 
     def deploy(self, request: DeploymentRequest) -> Deployment:
         """Make what is asked for what serves. See `Reconciler.deploy`."""
@@ -168,12 +182,17 @@ class Platform(Wiring):
         return list(self.desires())
 
     def desires(self) -> dict[str, str]:
-        """What `unreconciled` names, each with a text that changes whenever what is desired does."""
-        from headrace.usecases.deploy.desired import unreconciled
+        """What `unreconciled` names, each with a text that changes whenever what is desired does.
+
+        Left out is what somebody is about to do: see `under_way`.
+        """
+        from headrace.usecases.deploy.desired import under_way, unreconciled
 
         found = {}
         for name, spec in self.ensembles.items():
-            if desire := unreconciled(self.history.deployments(name), self.watched_aliases.aliases(spec.model)):
+            history = self.history.deployments(name)
+            desire = unreconciled(history, self.registry_watch.aliases(spec.model))
+            if desire and not under_way(history, utc_now()):
                 found[name] = desire
         return found
 

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 from headrace.config import Backend, ServingBackendKind, Settings, load_settings
 
 if TYPE_CHECKING:
+    from headrace.adapters.declared_ensembles import DeclaredEnsembles
     from headrace.ports.catalogue import Catalogue
     from headrace.ports.history import DeploymentHistory
     from headrace.ports.locks import Locks
     from headrace.ports.orchestrator import Orchestrator
-    from headrace.ports.registry import Aliases, ModelRegistry
+    from headrace.ports.registry import ModelRegistry, RegistryWatch
     from headrace.ports.serving import ServingBackend
     from headrace.ports.steps import StepRunner
     from headrace.ports.store import ObjectStore
+    from headrace.ports.tracking import Tracking
     from headrace.ports.worker_pods import WorkerPods
     from headrace.render.job import JobTarget
     from headrace.render.seldon import ServingTarget
     from headrace.usecases.deploy.reconcile import Reconciler
+    from headrace.usecases.gate.gatekeeper import Gatekeeper
     from headrace.usecases.promote import Promoter
     from headrace.usecases.train import Trainer, TrainingRecords
 
@@ -122,11 +125,11 @@ class Wiring:
         return MlflowRegistry(self.settings.tracking())
 
     @cached_property
-    def watched_aliases(self) -> Aliases:
-        """The registry's aliases, for whoever looks again and again: MLflow's client library is not imported."""
-        from headrace.adapters.mlflow.aliases import MlflowAliases
+    def registry_watch(self) -> RegistryWatch:
+        """The registry's aliases and tags, for whoever looks again and again: MLflow's client library is not imported."""
+        from headrace.adapters.mlflow.watch import MlflowWatch
 
-        return MlflowAliases(self.settings.tracking())
+        return MlflowWatch(self.settings.tracking())
 
     @cached_property
     def steps(self) -> StepRunner:
@@ -134,6 +137,13 @@ class Wiring:
         from headrace.adapters.local_steps import LocalStepRunner
 
         return LocalStepRunner()
+
+    @cached_property
+    def declared_ensembles(self) -> DeclaredEnsembles:
+        """The ensembles of the project's pipelines."""
+        from headrace.adapters.declared_ensembles import DeclaredEnsembles
+
+        return DeclaredEnsembles(self.settings.project / "dags")
 
     @cached_property
     def reconciler(self) -> Reconciler:
@@ -156,12 +166,32 @@ class Wiring:
         return Promoter(registry=self.registry, history=self.history, reconciler=self.reconciler)
 
     @cached_property
+    def tracking(self) -> Tracking:
+        """Runs of experiments."""
+        from headrace.adapters.mlflow.tracking import MlflowTracking
+
+        return MlflowTracking(self.settings.tracking())
+
+    @cached_property
+    def gatekeeper(self) -> Gatekeeper:
+        """Decides which candidates may serve."""
+        from headrace.usecases.gate.gatekeeper import Gatekeeper
+        from headrace.usecases.gate.record import Recorder
+
+        return Gatekeeper(
+            registry=self.registry,
+            serving=self.serving,
+            store=self.store,
+            recorder=Recorder(registry=self.registry, tracking=self.tracking),
+            namespace=self.settings.namespace,
+        )
+
+    @cached_property
     def training_records(self) -> TrainingRecords:
         """Runs, results and registered versions of training jobs."""
-        from headrace.adapters.mlflow.tracking import MlflowTracking
         from headrace.usecases.train import TrainingRecords
 
-        return TrainingRecords(tracking=MlflowTracking(self.settings.tracking()), registry=self.registry, store=self.store)
+        return TrainingRecords(tracking=self.tracking, registry=self.registry, store=self.store)
 
     @cached_property
     def trainer(self) -> Trainer:

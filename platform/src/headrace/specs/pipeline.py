@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from headrace.errors import InvalidSpecError, NotFoundError
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetSpec
+from headrace.specs.gate import GateSpec
 from headrace.specs.serving import EnsembleSpec
 from headrace.specs.training import MemberSpec, TrainingJob, TrainingSpec
 
@@ -20,6 +21,8 @@ PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$
 
 TRAINING_TASK = "train_"
 """What the orchestrator calls a member's training: this and the member's name."""
+GATE_TASK = "gate_"
+"""Likewise for the gate that a member's candidate has to pass."""
 
 
 class PipelineSpec(Spec):
@@ -32,6 +35,8 @@ class PipelineSpec(Spec):
     dataset: DatasetSpec
     training: TrainingSpec = TrainingSpec()
     members: dict[PipelineName, MemberSpec] = Field(min_length=1)
+    gate: GateSpec = GateSpec()
+    """What a candidate must be before it may serve."""
     ensemble: EnsembleSpec
     folder: Path = Path()
     """Where the file lies; relative paths in it start there. Set by the loader."""

@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from headrace.specs.base import Spec
-from headrace.specs.dataset import DatasetVersion, StepResources
+from headrace.specs.dataset import DatasetVersion, Name, StepResources
+from headrace.specs.gate import Verdict
 from headrace.specs.pipeline import PipelineSpec
 from headrace.specs.serving import Endpoint, SlotMember
 from headrace.specs.training import Candidate
@@ -99,6 +100,78 @@ class Materialised(Spec):
     version: DatasetVersion
     cached: bool
     """Whether an existing version was used."""
+    reason: str
+
+
+class EvaluateStep(Step):
+    """Measure a candidate on the validation split (`usecases.gate.measure`); its result is the `Evidence`.
+
+    Its identity is the version: a run evaluates several members at once.
+    """
+
+    name: ClassVar[str] = "evaluate"
+    placement: ClassVar[Placement] = Placement.POD
+    member: str
+    model: Name
+    version: int
+    """The candidate's; its files are published."""
+    champion: int | None
+    """The version of the same model that it is held against; None when it replaces none."""
+    dataset: DatasetVersion
+
+    @property
+    def identity(self) -> str:
+        """The version's, in this run."""
+        return f"{super().identity}/{self.model}/{self.version}"
+
+    @property
+    def prefix(self) -> str:
+        """The member's, in this run."""
+        return f"runs/{self.pipeline.name}/{self.run}/{self.name}.{self.member}/"
+
+    @property
+    def resources(self) -> StepResources:
+        """As the gate's author says."""
+        return self.pipeline.gate.resources
+
+    @property
+    def timeout_minutes(self) -> int:
+        """As the gate's author says."""
+        return self.pipeline.gate.timeout_minutes
+
+
+class JoinStep(Step):
+    """Let a candidate that has passed its gate serve before the run's final choice, if it may; its result is a `JoinResult`.
+
+    Its identity is the candidate: the members of a run join one after the other, but wait for nobody in particular.
+    """
+
+    name: ClassVar[str] = "join"
+    placement: ClassVar[Placement] = Placement.BESIDE_SCHEDULER
+    candidate: Candidate
+    verdict: Verdict
+    """The gate's."""
+    size: int
+    """The most members that may serve."""
+    who: str
+    """Asks for the run."""
+
+    @property
+    def identity(self) -> str:
+        """The candidate's, in this run."""
+        return f"{super().identity}/{self.candidate.member}"
+
+    @property
+    def prefix(self) -> str:
+        """The member's, in this run."""
+        return f"runs/{self.pipeline.name}/{self.run}/{self.name}.{self.candidate.member}/"
+
+
+class JoinResult(Spec):
+    """What became of a candidate before the final choice."""
+
+    revision: int | None
+    """The one that it serves in since then; None when it waits for the final choice."""
     reason: str
 
 

@@ -35,6 +35,7 @@ class Exported:
         network: the ONNX document: input `image` uint8[n, h, w], output `probabilities` float32[n, classes].
         predict: runs `network` through onnxruntime on the CPU, as serving does.
         golden: validation images whose answers are recorded, `uint8[k, h, w]`.
+        reference: what the Keras model answers for `golden`, `float32[k, classes]`.
         parity: the largest absolute difference between the two forms' probabilities on `golden`.
     """
 
@@ -42,6 +43,7 @@ class Exported:
     network: bytes
     predict: Predict
     golden: Images
+    reference: NDArray[np.float32]
     parity: float
 
 
@@ -59,7 +61,7 @@ def export(job: TrainingJob, weights: Arrays, data: Data) -> Exported:
     model = build(job.member.architecture, shape=data.shape, classes=len(data.classes))
     model.set_weights(list(weights))
     golden = golden_images(data.validation, job.training.golden_rows)
-    trained = np.asarray(model(golden, training=False))
+    trained = np.asarray(model(golden, training=False), np.float32)
     network = to_onnx(model)
     predict = open_onnx(network)
     difference = float(np.abs(trained - predict(golden)).max())
@@ -69,7 +71,7 @@ def export(job: TrainingJob, weights: Arrays, data: Data) -> Exported:
             where=f"member {job.name}",
             remedy="A layer does not export faithfully; look at the architecture and the exporter's versions.",
         )
-    return Exported(model=model, network=network, predict=predict, golden=golden, parity=difference)
+    return Exported(model=model, network=network, predict=predict, golden=golden, reference=trained, parity=difference)
 
 
 def to_onnx(model: keras.Model) -> bytes:
@@ -112,10 +114,13 @@ def golden_images(examples: Examples, count: int) -> Images:
 def write_companions(folder: Path, exported: Exported, *, job: TrainingJob, run_id: str, classes: tuple[str, ...]) -> None:
     """Write what serving needs beside `model.onnx`.
 
-    `golden.npz`: `inputs` uint8[k, h, w], and `outputs` float32[k, classes] as the *exported* network gave them through
-    onnxruntime. `model.json`: what the network is called; `version` is null, since only the registry numbers it.
+    `golden.npz`: `inputs` uint8[k, h, w], `outputs` float32[k, classes] as the *exported* network gave them through
+    onnxruntime, and `reference` float32[k, classes] as the Keras model did. Replicas are held against the former; the gate holds
+    what is to serve against the latter. `model.json`: what the network is called; `version` is null, since only the registry
+    numbers it.
     """
     golden = exported.golden
-    np.savez(folder / "golden.npz", allow_pickle=False, inputs=golden, outputs=exported.predict(golden))
+    answers = {"outputs": exported.predict(golden), "reference": exported.reference}
+    np.savez(folder / "golden.npz", allow_pickle=False, inputs=golden, **answers)
     about = {"model": job.model, "version": None, "classes": list(classes), "run_id": run_id, "member": job.name}
     (folder / "model.json").write_text(json.dumps(about, indent=2))
