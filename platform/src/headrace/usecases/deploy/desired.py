@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from headrace.specs.deployment import MAX_SLOTS, Deployment, EventKind, Slot
 
+UNDER_WAY_WITHIN = timedelta(minutes=1)
+"""From one event of a pass to the next, as a rule."""
 _SLOT = re.compile(r"slot-([1-9][0-9]*)")
 
 
@@ -120,3 +123,13 @@ def unreconciled(history: Sequence[Deployment], aliases: Mapping[str, int]) -> s
         return ""
     named = ", ".join(f"slot-{number} = {version}" for number, version in slots_named(aliases).items()) or "no slot"
     return f"{named} after revision {newest.revision if newest else 0}"
+
+
+def under_way(history: Sequence[Deployment], now: datetime) -> bool:
+    """Whether the newest revision is so fresh that whoever asked for it is likely to be at it still.
+
+    A watcher leaves it alone: a pass of its own would only wait for the ensemble's lock.
+    """
+    if not history or not (history[-1].pending or history[-1].outcome is EventKind.FAILED):
+        return False
+    return now - history[-1].events[-1].at < UNDER_WAY_WITHIN
