@@ -35,7 +35,7 @@ class World:
     """An ensemble `shoes` of the model `shoes`, and everything that moves it.
 
     Args:
-        between: stands between the use cases and the registry, the serving backend and the history, as a test likes.
+        between: stands between the use cases and registry, serving backend, store and history, as a test likes.
     """
 
     def __init__(self, between=lambda port: port):
@@ -43,10 +43,11 @@ class World:
         self.history, self.pipeline = FakeHistory(), pipeline()
         self.ensemble = self.pipeline.ensemble
         registry, serving, history = between(self.registry), between(self.serving), between(self.history)
+        store = between(self.store)
         self.reconciler = Reconciler(
             registry=registry,
             history=history,
-            rollout=Rollout(registry=registry, serving=serving, store=self.store, target=ServingTarget(namespace=SPACE)),
+            rollout=Rollout(registry=registry, serving=serving, store=store, target=ServingTarget(namespace=SPACE)),
             locks=FakeLocks(),
         )
         self.promoter = Promoter(registry=registry, history=history, reconciler=self.reconciler)

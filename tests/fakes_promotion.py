@@ -45,6 +45,9 @@ class FakeRegistry:
     def aliases(self, model: str) -> Mapping[str, int]:
         return dict(self._aliases.get(model, {}))
 
+    def tags(self, model: str, version: int) -> Mapping[str, str]:
+        return dict(self.version(model, version).tags)
+
     def set_alias(self, model: str, alias: str, version: int) -> None:
         self.version(model, version)
         self._aliases.setdefault(model, {})[alias] = version
@@ -84,13 +87,15 @@ class FakeRegistry:
 class FakeServing:
     """`ports.serving.ServingBackend` in memory: a linear "model" per version, averaged by weight.
 
-    `refuses` names deployments that never become ready; `skewed` deployments whose answers are off by the given amount.
+    `refuses` names deployments that never become ready, `broken` versions that keep every deployment from it; `skewed` names
+    deployments whose answers are off by the given amount.
     """
 
     def __init__(self) -> None:
         self.live: dict[tuple[str, str], dict[str, Any]] = {}
         self.applied: list[dict[str, Any]] = []
         self.refuses: set[str] = set()
+        self.broken: set[int] = set()
         self.skewed: dict[str, float] = {}
 
     def get(self, namespace: str, name: str) -> Document | None:
@@ -98,7 +103,7 @@ class FakeServing:
 
     def apply(self, document: Document, *, timeout: timedelta) -> None:
         name = document["metadata"]["name"]
-        if name in self.refuses:
+        if name in self.refuses or self.broken & {member.version for member in members_of(document)}:
             raise DeploymentFailedError(f"{name} did not become ready", remedy=f"within {timeout}")
         self.applied.append(copy.deepcopy(dict(document)))
         self.live[document["metadata"]["namespace"], name] = copy.deepcopy(dict(document))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.errors import DeploymentFailedError
+from headrace.errors import CorruptError, DeploymentFailedError
 from headrace.ports.serving import ServingBackend
 from headrace.ports.store import ObjectStore
 from headrace.specs.serving import SlotMember
@@ -33,6 +34,7 @@ def ask_golden(
 
     Raises:
         DeploymentFailedError: an answer differs by more, or a member did not vote.
+        CorruptError: what was recorded of a member cannot be read.
     """
     worst, requests = 0.0, 0
     for member in members:
@@ -52,8 +54,16 @@ def ask_golden(
 
 
 def _golden(store: ObjectStore, member: SlotMember) -> tuple[Array, Array]:
-    with np.load(store.fetch(f"{published_prefix(member.model, member.version)}golden.npz")) as arrays:
-        return arrays["inputs"], arrays["outputs"]
+    key = f"{published_prefix(member.model, member.version)}golden.npz"
+    try:
+        with np.load(store.fetch(key)) as arrays:
+            return arrays["inputs"], arrays["outputs"]
+    except (KeyError, ValueError, BadZipFile) as error:
+        raise CorruptError(
+            f"the golden requests of version {member.version} of {member.model} cannot be read",
+            where=key,
+            remedy="Register a model trained by headrace.",
+        ) from error
 
 
 def _difference(reply: Mapping[str, Any], member: SlotMember, expected: Array, members: Sequence[SlotMember]) -> float:

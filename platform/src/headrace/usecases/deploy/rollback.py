@@ -16,6 +16,8 @@ def rollback_request(
 ) -> DeploymentRequest:
     """What asks for an earlier revision's slots and weights, and rejects the versions that serve now and would not then.
 
+    A revision that is on its way counts as serving: rolling back stops it.
+
     Args:
         history: of the ensemble, oldest first.
         ensemble: which.
@@ -28,9 +30,9 @@ def rollback_request(
         NotFoundError: there is no such revision, or none to go back to.
         InvalidSpecError: the revision never served, or what it says serves now.
     """
-    current = last_live(history)
-    if current is None:
+    if last_live(history) is None:
         raise NotFoundError("nothing ever served", where=f"ensemble {ensemble.name}", remedy="Run its pipeline first.")
+    current = _left(history)
     target = _before(history, current, ensemble, registry) if to is None else _revision(history, to, current, ensemble)
     rejects = tuple(dict.fromkeys(version for version in current.request.versions if version not in target.request.versions))
     return DeploymentRequest(
@@ -42,6 +44,11 @@ def rollback_request(
         verdicts=target.request.verdicts,
         rejects=rejects,
     )
+
+
+def _left(history: Sequence[Deployment]) -> Deployment:
+    """The revision that a rollback leaves."""
+    return next(each for each in reversed(history) if each.pending or each.live is not None)
 
 
 def _before(history: Sequence[Deployment], current: Deployment, ensemble: EnsembleSpec, registry: ModelRegistry) -> Deployment:
