@@ -75,14 +75,14 @@ class MlflowWorld:
     def __init__(self, url):
         from mlflow.tracking import MlflowClient
 
-        from headrace.adapters.mlflow.aliases import MlflowAliases
+        from headrace.adapters.mlflow.watch import MlflowWatch
         from headrace.adapters.mlflow.registry import MlflowRegistry
         from headrace.adapters.mlflow.run_ending import MlflowRunEnding
         from headrace.adapters.mlflow.tracking import MlflowTracking
 
         self.client = MlflowClient(tracking_uri=url, registry_uri=url)
         self.tracking, self.registry = MlflowTracking(url), MlflowRegistry(url)
-        self.run_ending, self.watched = MlflowRunEnding(url), MlflowAliases(url)
+        self.run_ending, self.watched = MlflowRunEnding(url), MlflowWatch(url)
 
     def run_state(self, run_id):
         return self.client.get_run(run_id).info.status
@@ -210,12 +210,26 @@ def test_aliases_are_watched_without_the_client_library_as_they_are_read_with_it
     assert world.watched.aliases(name) == world.registry.aliases(name) == {"slot-1": version, "champion": version}
 
 
+def test_tags_are_watched_as_they_are_read(world, name, tmp_path):
+    run_id = world.tracking.open_run(experiment=name, name="cnn", key=name, tags={})
+    uri = world.logged_model(run_id, tmp_path)
+    version = world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version
+    assert world.watched.tags(name, version) == {}
+    world.registry.set_tag(name, version, "headrace.approval", "approved")
+    world.registry.set_tag(name, version, "empty", "")
+    assert world.watched.tags(name, version) == {"headrace.approval": "approved", "empty": ""}
+    with pytest.raises(NotFoundError):
+        world.watched.tags(name, version + 1)
+    with pytest.raises(NotFoundError):
+        world.watched.tags(f"{name}-absent", 1)
+
+
 def test_aliases_of_a_server_that_is_away_are_unavailable():
-    from headrace.adapters.mlflow.aliases import MlflowAliases
+    from headrace.adapters.mlflow.watch import MlflowWatch
 
     (port,) = free_ports(1)
     with pytest.raises(UnavailableError, match="aliases of model m cannot be read"):
-        MlflowAliases(f"http://127.0.0.1:{port}").aliases("m")
+        MlflowWatch(f"http://127.0.0.1:{port}").aliases("m")
 
 
 def test_a_version_is_described_and_tagged_and_a_tag_goes(world, name, tmp_path):

@@ -28,10 +28,22 @@ class ModelVersion:
 
 
 class Aliases(Protocol):
-    """What the aliases of registered models say, for whoever only watches. May raise UnavailableError."""
+    """What the aliases of registered models say. May raise UnavailableError."""
 
     def aliases(self, model: str) -> Mapping[str, int]:
         """Every alias of the model with the version it points to; empty when the model does not exist."""
+        ...
+
+
+class RegistryWatch(Aliases, Protocol):
+    """What people change in the registry, for whoever looks again and again. May raise UnavailableError."""
+
+    def tags(self, model: str, version: int) -> Mapping[str, str]:
+        """The version's tags.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
         ...
 
 
