@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.specs.dataset import DatasetVersion, Split
+from headrace.specs.gate import Bound, Check, Verdict
 from headrace.specs.pipeline import PipelineSpec
 from headrace.specs.training import Candidate
 
@@ -41,3 +42,10 @@ def dataset_version() -> DatasetVersion:
 def candidate(member: str, version: int, **metrics: float) -> Candidate:
     """A candidate of the pipeline's model."""
     return Candidate(member=member, model="shoes", version=version, run_id=f"run-{member}", metrics=metrics)
+
+
+def verdict(version: int, *, passed: bool = True) -> Verdict:
+    """A gate's verdict on a version of the pipeline's model, by one check."""
+    figure = 0.9 if passed else 0.4
+    check = Check(name="floor", figure=figure, bound=Bound.AT_LEAST, threshold=0.5, passed=passed)
+    return Verdict(model="shoes", version=version, champion=None, passed=passed, checks=(check,), page="gate/page.html")
