@@ -13,8 +13,25 @@ if TYPE_CHECKING:
     from headrace.specs.pipeline import PipelineSpec, RunRequest
 
 
-class PipelineOperator(BaseOperator):
-    """A thin edge: builds a spec from the run's parameters, calls the platform, passes on the result, and dies when told to.
+NOBODY = "airflow"
+"""Who asks for what a schedule or an event started."""
+
+
+def who_triggered(context: Context) -> str:
+    """The Airflow user who triggered the run; Airflow itself for a run that nobody did."""
+    return context["dag_run"].triggering_user_name or NOBODY
+
+
+class PlatformOperator(BaseOperator):
+    """A thin edge: calls the platform, passes on the result, and dies when told to."""
+
+    def on_kill(self) -> None:
+        """Unwind the running call, so that it ends its processes and says so where it keeps its records."""
+        raise AirflowTaskTerminated("the task was stopped")
+
+
+class PipelineOperator(PlatformOperator):
+    """Builds a spec from a pipeline's and the run's parameters.
 
     Args:
         spec: the pipeline's.
@@ -33,7 +50,3 @@ class PipelineOperator(BaseOperator):
         from headrace.specs.pipeline import RunRequest
 
         return RunRequest.parse(self._spec, dict(context["params"]))
-
-    def on_kill(self) -> None:
-        """Unwind the running call, so that it ends its processes and says so where it keeps its records."""
-        raise AirflowTaskTerminated("the task was stopped")

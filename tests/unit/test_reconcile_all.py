@@ -45,7 +45,7 @@ def installation(world, tmp_path):
         declare(tmp_path / "dags", name)
     installation = bootstrap.Platform(Settings(project=tmp_path))
     installation.history, installation.reconciler = world.history, world.reconciler
-    installation.registry = installation.watched_aliases = world.registry
+    installation.registry = installation.registry_watch = world.registry
     return installation
 
 
