@@ -5,9 +5,11 @@
 2. **ingest** runs only when it may not: raw IDX files → checked, decoded, split → an immutable dataset version.
 3. **dataset** hands the version on and emits its asset event (version, cached or not, reason), whether or not it was ingested.
 4. **train_…** trains each member with several workers and all-reduce, tracks it as one MLflow run, registers it as a candidate.
-5. **promote** ranks the candidates on the *validation* split and makes the best of them serve, once their answers to the golden
-   requests, through a preview of the very graph, are those recorded at training. The live endpoint is asked the same; if it
-   answers otherwise, the former graph comes back.
+5. **gate_…** measures each candidate on the *validation* split and holds it against the checks of the YAML's `gate`, one of them
+   against what it would replace. The verdict stands on the registered version, with a page of plots in its run.
+6. **promote** ranks those that passed, and makes the best of them serve, once their answers to the golden requests, through a
+   preview of the very graph, are those recorded at training. The live endpoint is asked the same; if it answers otherwise, the
+   former graph comes back. When nobody passed it is skipped, and what serves stays.
 
 Everything about it stands in `fashion_mnist.yaml` beside this file.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 from airflow.sdk import dag
 
 from headrace.specs.pipeline import load_pipeline
-from headrace_airflow.tasks import ingest_if_stale, params_of, promote, schedule_of, train
+from headrace_airflow.tasks import gate, ingest_if_stale, params_of, promote, schedule_of, train
 
 spec = load_pipeline(Path(__file__).with_suffix(".yaml"))
 
@@ -26,7 +28,8 @@ spec = load_pipeline(Path(__file__).with_suffix(".yaml"))
 def fashion_mnist():
     dataset = ingest_if_stale(spec)
     candidates = [train(spec, member, dataset) for member in spec.members]
-    promote(spec, candidates)
+    verdicts = [gate(spec, member, candidate, dataset) for member, candidate in zip(spec.members, candidates, strict=True)]
+    promote(spec, candidates, verdicts)
 
 
 fashion_mnist()

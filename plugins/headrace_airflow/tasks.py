@@ -14,9 +14,10 @@ import pendulum
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.sdk import Asset, Param, TriggerRule
 
-from headrace.specs.pipeline import TRAINING_TASK, RunRequest
+from headrace.specs.pipeline import GATE_TASK, TRAINING_TASK, RunRequest
 from headrace.specs.step import PromoteStep
 from headrace.specs.training import TRAINING_POOL
+from headrace_airflow.gate import GateOperator, admitted
 from headrace_airflow.steps import MaterialiseOperator, StepOperator
 from headrace_airflow.training import TrainingJobOperator
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
     from headrace.specs.pipeline import PipelineSpec
+    from headrace_airflow.steps import BuildStep
 
 log = logging.getLogger(__name__)
 
@@ -164,20 +166,38 @@ def train(spec: PipelineSpec, member: str, dataset: XComArg) -> XComArg:
     return output
 
 
-def promote(spec: PipelineSpec, candidates: Sequence[XComArg]) -> XComArg:
-    """Add `promote`, and return what serves. Members the run left out do not count."""
+def gate(spec: PipelineSpec, member: str, candidate: XComArg, dataset: XComArg) -> XComArg:
+    """Add `gate_<member>`, and return its verdict. A candidate that fails it fails nothing else: it is not chosen."""
+    operator = GateOperator(
+        task_id=GATE_TASK + member,
+        spec=spec,
+        inputs={"candidate": candidate, "dataset": dataset},
+        retries=1,
+        retry_delay=timedelta(seconds=5),
+    )
+    output: XComArg = operator.output
+    return output
+
+
+def promote(spec: PipelineSpec, candidates: Sequence[XComArg], verdicts: Sequence[XComArg]) -> XComArg:
+    """Add `promote`, and return what serves. Who did not pass the gate is not chosen; if nobody did, it is skipped."""
     promoted = StepOperator(
         task_id="promote",
         spec=spec,
-        inputs={"candidates": list(candidates)},
-        build=lambda run, request, inputs: PromoteStep(
-            pipeline=spec,
-            run=run,
-            candidates=tuple(candidate for candidate in inputs["candidates"] if candidate),
-            size=request.ensemble_size,
-        ),
+        inputs={"candidates": list(candidates), "verdicts": list(verdicts)},
+        build=_promotion(spec),
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         outlets=[deployment_asset(spec)],
     )
     output: XComArg = promoted.output
     return output
+
+
+def _promotion(spec: PipelineSpec) -> BuildStep:
+    """What makes the spec of `promote`."""
+
+    def build(run: str, request: RunRequest, inputs: dict[str, Any]) -> PromoteStep:
+        candidates = admitted(inputs["candidates"], inputs["verdicts"])
+        return PromoteStep(pipeline=spec, run=run, candidates=candidates, size=min(request.ensemble_size, len(candidates)))
+
+    return build

@@ -15,7 +15,8 @@ def test_the_pipeline_is_wired_as_documented(bag):
         "ingest": ["is_stale"],
         "dataset": ["ingest"],
         **{training: ["dataset"] for training in trainings},
-        "promote": sorted(trainings),
+        **{f"gate_{member}": ["dataset", f"train_{member}"] for member in members},
+        "promote": sorted([*trainings, *(f"gate_{member}" for member in members)]),
     }
 
 
@@ -32,6 +33,13 @@ def test_trainings_share_the_pool_and_are_retried(bag):
             assert (task["type"], task["pool"], task["retries"]) == ("TrainingJobOperator", "training", 1)
 
 
+def test_a_gate_stands_behind_each_training_and_is_skipped_with_it(bag):
+    gates = {name: task for name, task in bag["dags"]["fashion_mnist"]["tasks"].items() if name.startswith("gate_")}
+    assert {(task["type"], task["trigger_rule"], task["retries"]) for task in gates.values()} == {
+        ("GateOperator", "all_success", 1)
+    }
+
+
 def test_the_trigger_form_refuses_bad_values(bag):
     params = bag["dags"]["fashion_mnist"]["params"]
     assert set(params) == {"force_refresh", "epochs", "workers", "members", "ensemble_size"}
@@ -44,7 +52,7 @@ def test_the_trigger_form_refuses_bad_values(bag):
 def test_the_dag_file_is_its_documentation(bag):
     dag = bag["dags"]["fashion_mnist"]
     for task in dag["tasks"]:
-        assert task in dag["doc"] or task.startswith("train_")
+        assert task in dag["doc"] or task.startswith(("train_", "gate_"))
     assert dag["catchup"] is False
 
 

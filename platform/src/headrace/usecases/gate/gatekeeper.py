@@ -70,12 +70,3 @@ class Gatekeeper:
             return Incumbent.of(self.registry.version(model, version))
         except NotFoundError:  # deleted while it serves; serving has its files, and nobody its tags
             return Incumbent(version)
-
-
-def log_lines(verdict: Verdict) -> Iterable[str]:
-    """The verdict for a log: a line for the whole, and one for each check."""
-    against = f"version {verdict.champion}" if verdict.champion is not None else "nothing"
-    outcome = "passes" if verdict.passed else "fails"
-    yield f"version {verdict.version} of {verdict.model} {outcome} its gate, held against {against}"
-    for check in verdict.checks:
-        yield f"  {check.name}: {check}" + (f": {check.detail}" if check.detail else "")
