@@ -9,6 +9,10 @@ from pydantic import Field
 from headrace.specs.base import Spec
 from headrace.specs.dataset import Name, StepResources
 
+GATE_TAG = "headrace.gate"
+"""Of a registered version: `passed` or `failed`; `headrace.gate.<check>` says what each check found."""
+PASSED, FAILED = "passed", "failed"
+
 
 class Comparison(StrEnum):
     """How a candidate is held against what it would replace."""

@@ -50,3 +50,14 @@ def is_rejected(registry: ModelRegistry, model: str, version: int) -> bool:
         return REJECTED_TAG in registry.version(model, version).tags
     except NotFoundError:
         return False
+
+
+def release(registry: ModelRegistry, model: str, version: int) -> bool:
+    """Let a rejected version be chosen again, and return whether it was rejected.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    rejected = REJECTED_TAG in registry.version(model, version).tags
+    registry.delete_tag(model, version, REJECTED_TAG)
+    return rejected

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from headrace.ports.registry import ModelRegistry
 from headrace.ports.tracking import Tracking
 from headrace.render.gate_page import render_gate_page, verdict_table
-from headrace.specs.gate import Evidence, Verdict
+from headrace.specs.gate import FAILED, GATE_TAG, PASSED, Evidence, Verdict
 
-GATE_TAG = "headrace.gate"
-"""Of a registered version: `passed` or `failed`; `headrace.gate.<check>` says what each check found."""
-PASSED, FAILED = "passed", "failed"
 _HEADING = "\n\n### Gate: "
 """Where the verdict begins in a version's description."""
 _LONGEST_TAG = 5000  # characters; MLflow's own limit
