@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,13 +33,27 @@ def synthetic(rows: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.ui
     return ((patterns[labels] + noise) // 2).astype(np.uint8), labels
 
 
-def write_version(store: ObjectStore, *, rows: dict[Split, int], name: str = "synthetic") -> DatasetVersion:
+def smooth(rows: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Ten fixed patterns of 4 × 4 faint squares under strong noise: hard to tell apart, and hardly another when shifted."""
+    patterns = np.kron(np.random.default_rng(1).integers(-20, 21, (len(CLASSES), 4, 4)), np.ones((7, 7)))
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, len(CLASSES), rows).astype(np.uint8)
+    return np.clip(128 + patterns[labels] + random.normal(0, 50, (rows, *SHAPE)), 0, 255).astype(np.uint8), labels
+
+
+Examples = Callable[..., tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+"""Takes how many, and a seed."""
+
+
+def write_version(
+    store: ObjectStore, *, rows: dict[Split, int], name: str = "synthetic", examples: Examples = synthetic
+) -> DatasetVersion:
     """Write a dataset version as ingestion does: one shard a split, the manifest last."""
     version = DatasetVersion(
         dataset=name, version="v1", location=f"datasets/{name}/v1/", digest=ZEROS, rows=rows, created=datetime.now(UTC)
     )
     shards = tuple(
-        _write_shard(store, version.location, split, *synthetic(count, seed=index))
+        _write_shard(store, version.location, split, *examples(count, seed=index))
         for index, (split, count) in enumerate(rows.items())
     )
     manifest = DatasetManifest(

@@ -87,6 +87,8 @@ def test_the_candidate_brings_network_golden_answers_and_description(world, trai
     with np.load(folder / "golden.npz") as golden:
         np.testing.assert_allclose(network.run(None, {"image": golden["inputs"]})[0], golden["outputs"], atol=1e-6)
         assert golden["inputs"].shape == (10, 28, 28)
+        assert golden["reference"].dtype == np.float32
+        np.testing.assert_allclose(golden["reference"], golden["outputs"], atol=1e-4)
     assert '"member": "cnn"' in (folder / "model.json").read_text()
     assert candidate.metrics["validation_accuracy"] > 0.9
 
