@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 
-from builders import candidate, pipeline
+from builders import candidate, dataset_version, pipeline, verdict
 from fakes import FakeLocks, FakeStore
 from fakes_deployment import FakeHistory
 from fakes_promotion import FakeRegistry, FakeServing, fake_probabilities
@@ -17,6 +17,7 @@ from headrace.specs.step import PromoteStep
 from headrace.usecases.deploy.reconcile import Reconciler
 from headrace.usecases.deploy.rollback import rollback_request
 from headrace.usecases.deploy.rollout import Rollout
+from headrace.usecases.gate.predictions import Predictions, store_predictions
 from headrace.usecases.promote import Promoter
 
 SPACE = "test"
@@ -31,8 +32,17 @@ def model_files(version):
     return {"model.onnx": b"onnx %d" % version, "model.json": json.dumps({}).encode(), "golden.npz": golden.getvalue()}
 
 
+def predictions(accuracy, rows=100):
+    """Of the gate: right on the first rows. So the better of two is never worse than their mean."""
+    right = np.arange(rows) < round(accuracy * rows)
+    labels = np.arange(rows) % 2
+    of_label = np.where(right, 0.9, 0.4).astype(np.float32)
+    first = np.where(labels == 0, of_label, 1 - of_label)
+    return Predictions(np.stack([first, 1 - first], axis=1), labels)
+
+
 class World:
-    """An ensemble `shoes` of the model `shoes`, and everything that moves it.
+    """An ensemble `shoes` of at least two versions of the model `shoes`, and everything that moves it.
 
     Args:
         between: stands between the use cases and registry, serving backend, store and history, as a test likes.
@@ -40,7 +50,8 @@ class World:
 
     def __init__(self, between=lambda port: port):
         self.registry, self.serving, self.store = FakeRegistry(), FakeServing(), FakeStore()
-        self.history, self.pipeline = FakeHistory(), pipeline()
+        self.history = FakeHistory()
+        self.pipeline = pipeline(ensemble={"name": MODEL, "model": MODEL, "minimum": 2})
         self.ensemble = self.pipeline.ensemble
         registry, serving, history = between(self.registry), between(self.serving), between(self.history)
         store = between(self.store)
@@ -50,7 +61,7 @@ class World:
             rollout=Rollout(registry=registry, serving=serving, store=store, target=ServingTarget(namespace=SPACE)),
             locks=FakeLocks(),
         )
-        self.promoter = Promoter(registry=registry, history=history, reconciler=self.reconciler)
+        self.promoter = Promoter(registry=registry, history=history, store=self.store, reconciler=self.reconciler)
 
     def register(self, name):
         """Register another version, and return its number."""
@@ -61,10 +72,25 @@ class World:
         return registered.version
 
     def candidate(self, member, accuracy):
-        return candidate(member, self.register(member), validation_accuracy=accuracy)
+        """Register a version that its gate has measured."""
+        made = candidate(member, self.register(member), validation_accuracy=accuracy)
+        store_predictions(self.store, dataset_version(), MODEL, made.version, predictions(accuracy))
+        return made
 
     def promote(self, *candidates, size=2, run="r"):
-        return self.promoter.promote(PromoteStep(pipeline=self.pipeline, run=run, candidates=candidates, size=size))
+        return self.promoter.promote(self.promotion(*candidates, size=size, run=run))
+
+    def promotion(self, *candidates, size=2, run="r", pipeline=None):
+        """The step that promotes them, as they have passed their gates."""
+        return PromoteStep(
+            pipeline=pipeline or self.pipeline,
+            run=run,
+            candidates=candidates,
+            verdicts=tuple(verdict(each.version) for each in candidates),
+            dataset=dataset_version(),
+            size=size,
+            who="ada",
+        )
 
     def deploy(self, *versions, weights=None, why="because"):
         """Have these versions serve, in slots from 1."""

@@ -50,3 +50,9 @@ class PipelineOperator(PlatformOperator):
         from headrace.specs.pipeline import RunRequest
 
         return RunRequest.parse(self._spec, dict(context["params"]))
+
+    def run_of(self, context: Context) -> str:
+        """The run's name, as a part of a key."""
+        from headrace.specs.step import run_name
+
+        return run_name(context["run_id"])

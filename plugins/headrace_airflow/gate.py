@@ -1,8 +1,7 @@
-"""The operator that decides whether a candidate may serve, and who goes on to be chosen."""
+"""The operator that decides whether a candidate may serve."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from headrace.specs.gate import Verdict
-    from headrace.specs.training import Candidate
 
 
 class GateOperator(PipelineOperator):
@@ -51,19 +49,15 @@ class GateOperator(PipelineOperator):
             (self.log.info if holds else self.log.warning)(line)
 
 
-def admitted(candidates: Sequence[Any], verdicts: Sequence[Any]) -> tuple[Candidate, ...]:
-    """The candidates whose gate let them pass. Where a task had no result, because it failed or was left out, there is None.
+def passed_or_skip(verdict: Any) -> Verdict:
+    """The verdict of a candidate that passed its gate.
 
     Raises:
-        AirflowSkipException: there is none; what serves goes on serving.
+        AirflowSkipException: it did not.
     """
     from headrace.specs.gate import Verdict
-    from headrace.specs.training import Candidate
 
-    known = [Verdict.model_validate(verdict) for verdict in verdicts if verdict]
-    passed = {(verdict.model, verdict.version) for verdict in known if verdict.passed}
-    found = [Candidate.model_validate(candidate) for candidate in candidates if candidate]
-    if not passed:
-        reasons = [f"version {each.version} ({', '.join(check.name for check in each.failed)})" for each in known]
-        raise AirflowSkipException(f"no candidate passed its gate, what serves stays; failed: {'; '.join(reasons) or 'nobody'}")
-    return tuple(candidate for candidate in found if (candidate.model, candidate.version) in passed)
+    found = Verdict.model_validate(verdict)
+    if not found.passed:
+        raise AirflowSkipException(f"it failed its gate: {', '.join(check.name for check in found.failed)}")
+    return found

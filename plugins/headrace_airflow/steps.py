@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from headrace_airflow.base import PipelineOperator
@@ -13,30 +13,21 @@ if TYPE_CHECKING:
 
     from headrace.bootstrap import Platform
     from headrace.ports.steps import StepRunner
-    from headrace.specs.pipeline import RunRequest
     from headrace.specs.step import Step
-
-BuildStep = Callable[[str, "RunRequest", dict[str, Any]], "Step"]
-"""Takes the run's name, what was asked for, and the resolved inputs."""
 
 
 class StepOperator(PipelineOperator):
-    """Runs one step (`headrace.specs.step`) and returns its result.
+    """Runs one step (`headrace.specs.step`) and returns its result. Which one, its subclasses say."""
 
-    Args:
-        build: makes the step's spec.
-    """
-
-    def __init__(self, *, build: BuildStep, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._build = build
+    @abstractmethod
+    def step(self, context: Context) -> Step:
+        """The step's spec; may skip or fail the task by Airflow's own exceptions."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the step's result as JSON-like data."""
         from headrace.bootstrap import Platform
-        from headrace.specs.step import run_name
 
-        step = self._build(run_name(context["run_id"]), self.request(context), self.inputs)
+        step = self.step(context)
         platform = Platform()
         result = platform.run_step(step, steps=runner_of(step, platform, context), log=self.log.info)
         found: dict[str, Any] = json.loads(result)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,21 @@ import pendulum
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.sdk import Asset, Param, TriggerRule
 
-from headrace.specs.pipeline import GATE_TASK, TRAINING_TASK, RunRequest
-from headrace.specs.step import PromoteStep
+from headrace.specs.pipeline import APPROVAL_TASK, GATE_TASK, JOIN_TASK, TRAINING_TASK, RunRequest
+from headrace.specs.serving import Approval, Progressive
 from headrace.specs.training import TRAINING_POOL
-from headrace_airflow.gate import GateOperator, admitted
-from headrace_airflow.steps import MaterialiseOperator, StepOperator
+from headrace_airflow.approval import ApproveOperator
+from headrace_airflow.gate import GateOperator
+from headrace_airflow.promotion import JoinOperator, PromoteOperator
+from headrace_airflow.steps import MaterialiseOperator
 from headrace_airflow.training import TrainingJobOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from airflow.sdk import XComArg
 
     from headrace.specs.pipeline import PipelineSpec
-    from headrace_airflow.steps import BuildStep
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +168,37 @@ def train(spec: PipelineSpec, member: str, dataset: XComArg) -> XComArg:
     return output
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a member's tasks hand on to the final choice.
+
+    Attributes:
+        candidate: what training registered.
+        verdict: its gate's.
+        admission: the verdict once more, when everybody who had to admit the candidate has.
+        last: the member's last task; the choice waits for it, however it ends.
+    """
+
+    candidate: XComArg
+    verdict: XComArg
+    admission: XComArg
+    last: XComArg
+
+
+def admit(spec: PipelineSpec, member: str, candidate: XComArg, dataset: XComArg) -> Entry:
+    """Add `gate_<member>`, `approve_<member>` where a person is asked, and `join_<member>` where candidates may join what serves.
+
+    A candidate that is refused or has to wait fails nothing: the rest of its tasks are skipped.
+    """
+    verdict = gate(spec, member, candidate, dataset)
+    admission = approve(spec, member, verdict) if spec.ensemble.approval is Approval.MANUAL else verdict
+    if spec.ensemble.progressive is Progressive.NEVER:
+        return Entry(candidate, verdict, admission, last=admission)
+    inputs = {"candidate": candidate, "verdict": admission}
+    joined: XComArg = JoinOperator(task_id=JOIN_TASK + member, spec=spec, inputs=inputs, outlets=[deployment_asset(spec)]).output
+    return Entry(candidate, verdict, admission, last=joined)
+
+
 def gate(spec: PipelineSpec, member: str, candidate: XComArg, dataset: XComArg) -> XComArg:
     """Add `gate_<member>`, and return its verdict. A candidate that fails it fails nothing else: it is not chosen."""
     operator = GateOperator(
@@ -179,25 +212,36 @@ def gate(spec: PipelineSpec, member: str, candidate: XComArg, dataset: XComArg) 
     return output
 
 
-def promote(spec: PipelineSpec, candidates: Sequence[XComArg], verdicts: Sequence[XComArg]) -> XComArg:
-    """Add `promote`, and return what serves. Who did not pass the gate is not chosen; if nobody did, it is skipped."""
-    promoted = StepOperator(
-        task_id="promote",
-        spec=spec,
-        inputs={"candidates": list(candidates), "verdicts": list(verdicts)},
-        build=_promotion(spec),
-        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-        outlets=[deployment_asset(spec)],
+def approve(spec: PipelineSpec, member: str, verdict: XComArg) -> XComArg:
+    """Add `approve_<member>`, and return the verdict of a candidate that a person has approved."""
+    operator = ApproveOperator(
+        task_id=APPROVAL_TASK + member, spec=spec, inputs={"verdict": verdict}, retries=1, retry_delay=timedelta(seconds=5)
     )
-    output: XComArg = promoted.output
+    output: XComArg = operator.output
     return output
 
 
-def _promotion(spec: PipelineSpec) -> BuildStep:
-    """What makes the spec of `promote`."""
+def promote(spec: PipelineSpec, entries: Mapping[str, Entry], dataset: XComArg) -> XComArg:
+    """Add `promote`, and return what serves. It waits for everybody and counts on nobody.
 
-    def build(run: str, request: RunRequest, inputs: dict[str, Any]) -> PromoteStep:
-        candidates = admitted(inputs["candidates"], inputs["verdicts"])
-        return PromoteStep(pipeline=spec, run=run, candidates=candidates, size=min(request.ensemble_size, len(candidates)))
-
-    return build
+    Args:
+        spec: the pipeline's.
+        entries: by member.
+        dataset: the version that the gates measured on.
+    """
+    operator = PromoteOperator(
+        task_id="promote",
+        spec=spec,
+        inputs={
+            "candidates": {member: entry.candidate for member, entry in entries.items()},
+            "verdicts": {member: entry.verdict for member, entry in entries.items()},
+            "admissions": {member: entry.admission for member, entry in entries.items()},
+            "dataset": dataset,
+        },
+        trigger_rule=TriggerRule.ALL_DONE,
+        outlets=[deployment_asset(spec)],
+    )
+    for entry in entries.values():
+        entry.last >> operator
+    output: XComArg = operator.output
+    return output

@@ -75,10 +75,10 @@ class MlflowWorld:
     def __init__(self, url):
         from mlflow.tracking import MlflowClient
 
-        from headrace.adapters.mlflow.watch import MlflowWatch
         from headrace.adapters.mlflow.registry import MlflowRegistry
         from headrace.adapters.mlflow.run_ending import MlflowRunEnding
         from headrace.adapters.mlflow.tracking import MlflowTracking
+        from headrace.adapters.mlflow.watch import MlflowWatch
 
         self.client = MlflowClient(tracking_uri=url, registry_uri=url)
         self.tracking, self.registry = MlflowTracking(url), MlflowRegistry(url)

@@ -16,7 +16,8 @@ def test_the_pipeline_is_wired_as_documented(bag):
         "dataset": ["ingest"],
         **{training: ["dataset"] for training in trainings},
         **{f"gate_{member}": ["dataset", f"train_{member}"] for member in members},
-        "promote": sorted([*trainings, *(f"gate_{member}" for member in members)]),
+        **{f"join_{member}": [f"gate_{member}", f"train_{member}"] for member in members},
+        "promote": sorted(["dataset", *(f"{task}_{member}" for task in ("train", "gate", "join") for member in members)]),
     }
 
 
@@ -40,6 +41,14 @@ def test_a_gate_stands_behind_each_training_and_is_skipped_with_it(bag):
     }
 
 
+def test_the_choice_waits_for_everybody_and_counts_on_nobody(bag):
+    tasks = bag["dags"]["fashion_mnist"]["tasks"]
+    assert (tasks["promote"]["type"], tasks["promote"]["trigger_rule"]) == ("PromoteOperator", "all_done")
+    joins = {task["type"]: task["trigger_rule"] for name, task in tasks.items() if name.startswith("join_")}
+    assert joins == {"JoinOperator": "all_success"}
+    assert tasks["promote"]["outlets"] == tasks["join_cnn"]["outlets"] == ["headrace://deployments/fashion-mnist"]
+
+
 def test_the_trigger_form_refuses_bad_values(bag):
     params = bag["dags"]["fashion_mnist"]["params"]
     assert set(params) == {"force_refresh", "epochs", "workers", "members", "ensemble_size"}
@@ -52,7 +61,7 @@ def test_the_trigger_form_refuses_bad_values(bag):
 def test_the_dag_file_is_its_documentation(bag):
     dag = bag["dags"]["fashion_mnist"]
     for task in dag["tasks"]:
-        assert task in dag["doc"] or task.startswith(("train_", "gate_"))
+        assert task in dag["doc"] or task.startswith(("train_", "gate_", "join_"))
     assert dag["catchup"] is False
 
 

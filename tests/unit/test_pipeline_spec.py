@@ -39,7 +39,6 @@ def test_the_shipped_pipeline_is_valid_and_knows_its_folder():
         (lambda c: c["ensemble"].update(minimum=3), "minimum is 3, but size is 2"),
         (lambda c: c["ensemble"].update(approval="perhaps"), "`ensemble.approval`"),
         (lambda c: c["ensemble"].update(approval_within="PT0S"), "`ensemble.approval_within`"),
-        (lambda c: c["ensemble"].update(metric="test_accuracy"), "validation split"),
         (lambda c: c["ensemble"].update(name="Not A Label"), "`ensemble.name`"),
         (lambda c: c["ensemble"].update(autoscaling={"max_replicas": 1}), "max_replicas is 1, but replicas is 2"),
         (lambda c: c["ensemble"].update(request_log={"url": "log.ml"}), "`ensemble.request_log.url`"),

@@ -1,12 +1,14 @@
 """Promotion: who is chosen, what is moved, and that a bad graph never touches what serves."""
 
+import numpy as np
 import pytest
 
-from builders import candidate
-from deployment_world import MODEL, SPACE, World
-from headrace.errors import CorruptError, DeploymentFailedError, InvalidSpecError
-from headrace.specs.deployment import Origin
-from headrace.usecases.promote import rank
+from builders import candidate, dataset_version, verdict
+from deployment_world import MODEL, SPACE, World, predictions
+from headrace.errors import CorruptError, DeploymentFailedError, InvalidSpecError, NotFoundError
+from headrace.specs.deployment import DeploymentRequest, Origin, Slot
+from headrace.usecases.gate.predictions import Predictions, store_predictions
+from headrace.usecases.promote import fill_slots
 
 
 @pytest.fixture
@@ -14,15 +16,12 @@ def world():
     return World()
 
 
-def test_candidates_are_ranked_on_validation_and_ties_are_stable():
-    candidates = [
-        candidate("b", 2, validation_accuracy=0.9, test_accuracy=0.99),
-        candidate("c", 3, validation_accuracy=0.92, test_accuracy=0.1),
-        candidate("a", 1, validation_accuracy=0.9, test_accuracy=0.5),
-    ]
-    assert [each.member for each in rank(candidates, "validation_accuracy")] == ["c", "a", "b"]
-    with pytest.raises(InvalidSpecError, match="no metric `loss`"):
-        rank(candidates, "loss")
+def needed_for_the_last_rows():
+    """Predictions that are sure of the last tenth of the rows, where those of 0.9 are wrong, and a little wrong elsewhere."""
+    found = predictions(0.0)
+    of_label = np.where(np.arange(100) < 90, 0.2, 0.95).astype(np.float32)
+    first = np.where(found.labels == 0, of_label, 1 - of_label)
+    return Predictions(np.stack([first, 1 - first], axis=1), found.labels)
 
 
 def test_the_best_two_serve_and_registry_and_history_say_so(world):
@@ -31,12 +30,11 @@ def test_the_best_two_serve_and_registry_and_history_say_so(world):
     assert world.aliases == world.live_versions == {"slot-1": high.version, "slot-2": middle.version}
     assert (promotion.former, promotion.revision, promotion.members) == ((), 1, world.live_members)
     (deployment,) = world.history.deployments(MODEL)
-    assert (deployment.request.origin, deployment.request.who, deployment.request.run) == (
-        Origin.PROMOTION,
-        "pipeline shoes",
-        "r",
-    )
-    assert deployment.request.why == "the best 2 of 3 candidates by validation_accuracy"
+    request = deployment.request
+    assert (request.origin, request.who, request.run) == (Origin.PROMOTION, "ada", "r")
+    assert request.why == "2 of 3 candidates chosen on validation: 0.9000 right, the best alone 0.9000"
+    assert request.verdicts == {str(each.version): verdict(each.version).model_dump(mode="json") for each in (high, middle)}
+    assert (promotion.accuracy, promotion.alone) == (0.9, {"1": 0.7, "2": 0.9, "3": 0.8})
     assert world.serving.get(SPACE, "shoes-preview") is None
 
 
@@ -49,6 +47,83 @@ def test_promoting_again_publishes_nothing_again_and_knows_what_it_replaced(worl
     third = candidate("c", 3, validation_accuracy=0.8), candidate("d", 4, validation_accuracy=0.7)
     repeated = world.promote(*third, run="r3")
     assert (repeated.digest, repeated.revision) == (second.digest, 3)
+
+
+def test_the_choice_is_of_those_that_do_best_together_not_of_the_best_two(world):
+    """The second best errs where the best does; the worst is right there."""
+    best, second, worst = world.candidate("best", 0.8), world.candidate("second", 0.7), world.candidate("worst", 0.0)
+    there = predictions(1 - 0.8)
+    mirrored = Predictions(there.probabilities[::-1, ::-1], there.labels)  # the labels alternate
+    store_predictions(world.store, dataset_version(), MODEL, worst.version, mirrored)
+    promotion = world.promote(best, second, worst)
+    assert set(world.live_versions.values()) == {best.version, worst.version}
+    assert promotion.accuracy > max(promotion.alone.values())
+
+
+def test_weights_that_were_chosen_are_served(world):
+    heavy, light = world.candidate("heavy", 0.9), world.candidate("light", 0.0)
+    store_predictions(world.store, dataset_version(), MODEL, light.version, needed_for_the_last_rows())
+    ensemble = world.ensemble.model_copy(update={"weighted": True})
+    pipeline = world.pipeline.model_copy(update={"ensemble": ensemble})
+    world.promoter.promote(world.promotion(heavy, light, pipeline=pipeline))
+    weights = {member.version: member.weight for member in world.live_members}
+    assert weights[heavy.version] > weights[light.version] >= 1.0
+
+
+def test_what_joined_and_is_chosen_keeps_its_place_and_its_nodes(world):
+    a, b = world.candidate("a", 0.6), world.candidate("b", 0.9)
+    world.deploy(a.version, b.version)
+    served, applied = world.live_members, len(world.serving.applied)
+    promotion = world.promote(a, b)
+    assert (promotion.revision, promotion.members) == (2, served)
+    assert [document["metadata"]["name"] for document in world.serving.applied[applied:]] == ["shoes"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "serving", "slots"),
+    [
+        ([5, 6], [], [5, 6]),
+        ([5, 6], [6, 5], [6, 5]),
+        ([5, 6], [4, 5], [6, 5]),
+        ([5], [4, 5], [5]),
+        ([7, 8, 5], [4, 5], [7, 5, 8]),
+    ],
+)
+def test_one_that_serves_keeps_its_slot_if_there_is_one_of_that_number(chosen, serving, slots):
+    now = [Slot(slot=number, version=version) for number, version in enumerate(serving, start=1)]
+    filled = fill_slots({version: float(version) for version in chosen}, now)
+    assert [(slot.slot, slot.version, slot.weight) for slot in filled] == [
+        (number, version, float(version)) for number, version in enumerate(slots, start=1)
+    ]
+
+
+def test_one_that_failed_when_it_joined_is_not_chosen_and_the_result_says_why(world):
+    a, b, mortal = (world.candidate(name, accuracy) for name, accuracy in (("a", 0.6), ("b", 0.7), ("mortal", 0.9)))
+    slots = (Slot(slot=1, version=mortal.version),)
+    world.serving.refuses.add("shoes-preview")
+    with pytest.raises(DeploymentFailedError):
+        world.reconciler.deploy(
+            world.ensemble,
+            DeploymentRequest(ensemble=MODEL, slots=slots, origin=Origin.JOIN, who="ada", why="it was ready", run="r"),
+        )
+    world.serving.refuses.clear()
+    promotion = world.promote(a, b, mortal)
+    assert set(world.live_versions.values()) == {a.version, b.version}
+    assert promotion.left_out.keys() == {str(mortal.version)}
+    assert promotion.left_out[str(mortal.version)].startswith("failed when it joined: ")
+
+
+def test_candidates_that_no_gate_measured_or_on_other_examples_are_not_chosen_from(world):
+    a = world.candidate("a", 0.6)
+    unmeasured = candidate("b", world.register("b"), validation_accuracy=0.9)
+    with pytest.raises(NotFoundError):
+        world.promote(a, unmeasured)
+    found = predictions(0.9)
+    others = Predictions(found.probabilities, 1 - found.labels)
+    store_predictions(world.store, dataset_version(), MODEL, unmeasured.version, others)
+    with pytest.raises(CorruptError, match="not measured on the same examples"):
+        world.promote(a, unmeasured)
+    assert world.serving.applied == []
 
 
 def test_a_retry_of_the_step_makes_no_second_revision(world):
@@ -65,7 +140,7 @@ def test_a_smaller_ensemble_frees_the_slot(world):
 
 
 def test_too_few_candidates_change_nothing(world):
-    with pytest.raises(InvalidSpecError, match="cannot fill an ensemble of 2"):
+    with pytest.raises(InvalidSpecError, match=r"1 candidate\(s\) cannot make an ensemble of at least 2 \(at run r\)"):
         world.promote(world.candidate("a", 0.5))
     assert world.serving.applied == []
 
@@ -75,8 +150,10 @@ def test_a_version_that_a_rollback_rejected_is_not_chosen_again_until_it_is_rele
     world.deploy(good.version)
     world.deploy(bad.version)
     world.rollback(why="answers oddly")
-    assert world.promote(good, bad, size=1).members[0].version == good.version
-    with pytest.raises(InvalidSpecError, match=r"1 candidate\(s\) cannot fill an ensemble of 2 \(1 rejected\)"):
+    promotion = world.promote(good, bad, size=1)
+    assert promotion.members[0].version == good.version
+    assert promotion.left_out == {str(bad.version): "rejected by a rollback"}
+    with pytest.raises(InvalidSpecError, match=rf"1 candidate\(s\) .* Version {bad.version} was rejected by a rollback"):
         world.promote(good, bad)
     world.registry.delete_tag(MODEL, bad.version, "headrace.rejected")
     assert world.promote(good, bad, size=1, run="later").members[0].version == bad.version

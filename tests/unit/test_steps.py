@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from builders import dataset_version, pipeline
+from builders import candidate, dataset_version, pipeline, verdict
 from fakes import FakeStore
 from headrace.errors import InvalidSpecError
 from headrace.specs.dataset import DatasetVersion
-from headrace.specs.step import EvaluateStep, IngestStep, Placement, PromoteStep, run_name
+from headrace.specs.step import EvaluateStep, IngestStep, JoinStep, Placement, PromoteStep, run_name
 from headrace.steps import __main__ as steps
 
 
@@ -27,7 +27,7 @@ def test_the_result_is_one_object_under_the_runs_prefix(platform):
 
 
 def test_a_step_that_is_none_and_a_spec_that_is_none_are_refused(platform):
-    with pytest.raises(InvalidSpecError, match=r"no step `digest`.*Known: ingest, evaluate, promote"):
+    with pytest.raises(InvalidSpecError, match=r"no step `digest`.*Known: ingest, evaluate, join, promote"):
         steps.run_step("digest", "{}", platform)
     with pytest.raises(InvalidSpecError, match="not a spec of step ingest"):
         steps.run_step("ingest", '{"colour": "red"}', platform)
@@ -38,9 +38,10 @@ def test_a_run_id_becomes_part_of_a_key():
 
 
 def test_only_steps_that_turn_data_into_data_run_in_pods():
-    assert {step.name: step.placement for step in (IngestStep, EvaluateStep, PromoteStep)} == {
+    assert {step.name: step.placement for step in (IngestStep, EvaluateStep, JoinStep, PromoteStep)} == {
         "ingest": Placement.POD,
         "evaluate": Placement.POD,
+        "join": Placement.BESIDE_SCHEDULER,
         "promote": Placement.BESIDE_SCHEDULER,
     }
 
@@ -48,5 +49,17 @@ def test_only_steps_that_turn_data_into_data_run_in_pods():
 def test_a_dataset_is_ingested_by_one_step_at_a_time_whichever_run_wants_it():
     first, second = (IngestStep(pipeline=pipeline(name=name), run=name) for name in ("shoes", "boots"))
     assert first.identity == second.identity
-    promotions = [PromoteStep(pipeline=pipeline(), run=run, candidates=(), size=1) for run in ("r1", "r2")]
+    promotions = [
+        PromoteStep(pipeline=pipeline(), run=run, candidates=(), dataset=dataset_version(), size=1, who="ada")
+        for run in ("r1", "r2")
+    ]
     assert promotions[0].identity != promotions[1].identity
+
+
+def test_the_candidates_of_a_run_join_in_steps_of_their_own():
+    first, second = (
+        JoinStep(pipeline=pipeline(), run="r", candidate=candidate(name, 1), verdict=verdict(1), size=2, who="ada")
+        for name in ("first", "second")
+    )
+    assert (first.identity, first.result_key) == ("shoes/r/join/first", "runs/shoes/r/join.first/result.json")
+    assert (second.identity, second.result_key) == ("shoes/r/join/second", "runs/shoes/r/join.second/result.json")

@@ -52,8 +52,9 @@ def look(store, *tasks):
 
 
 def test_tasks_come_in_the_order_they_run_with_the_progress_of_those_that_train(store):
-    snapshot = look(store, task("verify", "waiting"), task("train_second", "running"), task("is_stale", "success"))
-    assert [each.task_id for each in snapshot.tasks] == ["is_stale", "train_second", "verify"]
+    order = ["is_stale", "train_second", "gate_first", "gate_second", "approve_first", "join_first", "promote"]
+    snapshot = look(store, *(task(name, "waiting") for name in reversed(order)))
+    assert [each.task_id for each in snapshot.tasks] == order
     assert set(snapshot.progress) == {"train_second"}
     assert snapshot.progress["train_second"].epoch == 1
 
@@ -67,10 +68,10 @@ def test_each_change_is_one_line_where_nothing_can_be_redrawn(store):
     output = io.StringIO()
     display = _RunDisplay(Console(file=output))
     training = task("train_second", "running")
-    display.show(look(store, training, task("verify", "waiting")))
-    display.show(look(store, training, task("verify", "waiting")))
+    display.show(look(store, training, task("promote", "waiting")))
+    display.show(look(store, training, task("promote", "waiting")))
     store.put_bytes(KEY, progress(2, validation_accuracy=0.9).model_dump_json().encode())
-    display.show(look(store, training, task("verify", "waiting")))
+    display.show(look(store, training, task("promote", "waiting")))
     assert output.getvalue().splitlines() == [
         "train_second: running · epoch 1/3 · 8,000 images/s · validation accuracy 0.8125",
         "train_second: running · epoch 2/3 · 8,000 images/s · validation accuracy 0.9000",
@@ -81,14 +82,14 @@ def test_a_task_is_timed_by_its_own_clock():
     running = task("ingest", "running")
     assert elapsed(running, STARTED + timedelta(seconds=65)) == "1 min 05 s"
     assert elapsed(replace(running, ended=STARTED + timedelta(seconds=5)), STARTED + timedelta(hours=1)) == "5 s"
-    assert elapsed(task("verify", "waiting"), STARTED) == ""
+    assert elapsed(task("promote", "waiting"), STARTED) == ""
 
 
 def test_on_a_terminal_every_task_has_a_line_with_its_bar(store):
     output = io.StringIO()
     display = _RunDisplay(Console(file=output, force_terminal=True, width=140))
     with display.progress:
-        display.show(look(store, task("is_stale", "success"), task("train_second", "running"), task("verify", "waiting")))
+        display.show(look(store, task("is_stale", "success"), task("train_second", "running"), task("promote", "waiting")))
     (bar,) = [row for row in display.progress.tasks if "train_second" in row.description]
     assert (bar.completed, bar.total) == (1.25, 3)
     assert "validation accuracy 0.8125" in output.getvalue()

@@ -12,13 +12,14 @@ import pytest
 from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
 
-from builders import pipeline
+from builders import dataset_version, pipeline
 from cluster.parts import seldon_operator
 from cluster.parts.seldon_world import IMAGE as SERVING_IMAGE
 from cluster.parts.seldon_world import SECRET, Graph, Models, cluster_names, ensemble, target
 from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server
 from cluster.tenancy import make_namespace, restricted_user
 from cluster.trickle import trickle
+from deployment_world import predictions
 from fakes import FakeLocks
 from fakes_deployment import FakeHistory
 from headrace.adapters.kubernetes.client import api_client, refusal
@@ -30,6 +31,7 @@ from headrace.specs.serving import NodeResources
 from headrace.specs.step import PromoteStep
 from headrace.usecases.deploy.reconcile import Reconciler
 from headrace.usecases.deploy.rollout import Rollout
+from headrace.usecases.gate.predictions import store_predictions
 from headrace.usecases.promote import Promoter
 from waiting import wait_for
 
@@ -264,9 +266,14 @@ def test_a_pipelines_candidates_are_promoted_and_verified(standing, graphs, mode
     graph, history = graphs(), FakeHistory()
     rollout = Rollout(registry=models.registry, serving=graph.backend, store=models.store, target=graph.place)
     reconciler = Reconciler(registry=models.registry, history=history, rollout=rollout, locks=FakeLocks())
-    promoter = Promoter(registry=models.registry, history=history, reconciler=reconciler)
-    made = [models.make(member).model_copy(update={"metrics": {"validation_accuracy": 0.9}}) for member in ("fourth", "fifth")]
-    step = PromoteStep(pipeline=pipeline(ensemble=ensemble(graph.name).model_dump()), run="r", candidates=made, size=2)
+    promoter = Promoter(registry=models.registry, history=history, store=models.store, reconciler=reconciler)
+    made = [models.make(member) for member in ("fourth", "fifth")]
+    for candidate in made:
+        store_predictions(models.store, dataset_version(), candidate.model, candidate.version, predictions(0.9))
+    declared = {**ensemble(graph.name).model_dump(), "minimum": 2}
+    step = PromoteStep(
+        pipeline=pipeline(ensemble=declared), run="r", candidates=made, dataset=dataset_version(), size=2, who="test"
+    )
     assert promoter.promote(step).revision == 1
     assert reconciler.reconcile(step.pipeline.ensemble, who="test").done == ()
     assert {member.version for member in members_of(graph.shown())} == {candidate.version for candidate in made}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import kubernetes.client
 import pytest
 
-from builders import pipeline
+from builders import dataset_version, pipeline
 from headrace.bootstrap import Platform
 from headrace.config import Settings
 from headrace.render.step import render_step
@@ -55,7 +55,7 @@ def test_the_pod_is_told_where_the_store_is_and_nothing_of_the_database(settings
 
 
 def test_data_steps_run_in_pods_and_the_platforms_own_beside_the_scheduler(settings):
-    promote = PromoteStep(pipeline=pipeline(), run="manual__1", candidates=(), size=1)
+    promote = PromoteStep(pipeline=pipeline(), run="manual__1", candidates=(), dataset=dataset_version(), size=1, who="ada")
     platform = Platform(settings)
     assert isinstance(runner_of(STEP, platform, CONTEXT), PodStepRunner)
     assert runner_of(promote, platform, CONTEXT) is platform.steps

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.bootstrap.wiring import Wiring, utc_now
-from headrace.specs.step import EvaluateStep, IngestStep, Materialised, PromoteResult, PromoteStep, Step
+from headrace.specs.step import EvaluateStep, IngestStep, JoinResult, JoinStep, Materialised, PromoteResult, PromoteStep, Step
 
 if TYPE_CHECKING:
     from headrace.ports.log import LogLine
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.specs.serving import EnsembleSpec
     from headrace.specs.store import StoreKeys, StorePlan
     from headrace.specs.training import Candidate, TrainingJob
+    from headrace.usecases.approval import Answer
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,31 @@ class Platform(Wiring):
         from headrace.usecases.gate.measure import Evaluator
 
         return Evaluator(store=self.store, models=OnnxRunner(), splits=StoredSplits(self.store)).evaluate(step)
+
+    def ask_approval(self, model: str, version: int) -> None:
+        """Say in the registry that a candidate waits for a person."""
+        from headrace.usecases.approval import ask
+
+        ask(self.registry, model, version)
+
+    def find_answer(self, model: str, version: int) -> Answer | None:
+        """What a person has decided on a candidate; cheap enough to ask every other second."""
+        from headrace.usecases.approval import find_answer
+
+        return find_answer(self.registry_watch, model, version)
+
+    def expire_approval(self, model: str, version: int) -> None:
+        """Say in the registry that a candidate waits no longer."""
+        from headrace.usecases.approval import expire
+
+        expire(self.registry, model, version)
+
+    def join(self, step: JoinStep) -> JoinResult:
+        """Run the join step."""
+        from headrace.usecases.progressive import Joiner
+
+        joiner = Joiner(registry=self.registry, history=self.history, reconciler=self.reconciler, locks=self.locks)
+        return joiner.join(step)
 
     def promote(self, step: PromoteStep) -> PromoteResult:
         """Run the promote step."""

@@ -163,7 +163,7 @@ class Wiring:
         """Chooses what should serve."""
         from headrace.usecases.promote import Promoter
 
-        return Promoter(registry=self.registry, history=self.history, reconciler=self.reconciler)
+        return Promoter(registry=self.registry, history=self.history, store=self.store, reconciler=self.reconciler)
 
     @cached_property
     def tracking(self) -> Tracking:

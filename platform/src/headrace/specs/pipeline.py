@@ -23,6 +23,10 @@ TRAINING_TASK = "train_"
 """What the orchestrator calls a member's training: this and the member's name."""
 GATE_TASK = "gate_"
 """Likewise for the gate that a member's candidate has to pass."""
+APPROVAL_TASK = "approve_"
+"""Likewise for the person who has to approve it, where one is asked."""
+JOIN_TASK = "join_"
+"""Likewise for its joining what serves."""
 
 
 class PipelineSpec(Spec):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from headrace.specs.base import Spec
 from headrace.specs.dataset import Name, Sha256
@@ -85,8 +85,6 @@ class EnsembleSpec(Spec):
     replicas: int = Field(default=2, ge=1, le=16)
     """Of each node."""
     combiner: Combiner = Combiner.MEAN
-    metric: str = "validation_accuracy"
-    """Candidates are ranked by it, higher is better. Never one measured on the test split."""
     tolerance: float = Field(default=1e-4, gt=0)
     """Largest absolute difference allowed between a served probability and the one recorded at training."""
     resources: NodeResources = NodeResources()
@@ -97,13 +95,6 @@ class EnsembleSpec(Spec):
     max_unavailable: int | None = Field(default=None, ge=1)
     """How many of the graph's pods may be taken away at once when nodes of a cluster are drained (a PodDisruptionBudget)."""
     request_log: RequestLog | None = None
-
-    @field_validator("metric")
-    @classmethod
-    def _never_the_test_split(cls, metric: str) -> str:
-        if metric.startswith("test"):
-            raise ValueError("candidates are chosen on the validation split; a metric of the test split is only reported")
-        return metric
 
     @model_validator(mode="after")
     def _minimum_fits(self) -> EnsembleSpec:

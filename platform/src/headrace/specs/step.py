@@ -9,6 +9,8 @@ import re
 from enum import StrEnum
 from typing import ClassVar
 
+from pydantic import Field
+
 from headrace.specs.base import Spec
 from headrace.specs.dataset import DatasetVersion, Name, StepResources
 from headrace.specs.gate import Verdict
@@ -176,12 +178,20 @@ class JoinResult(Spec):
 
 
 class PromoteStep(Step):
-    """Choose the best candidates and make them what serves."""
+    """Choose the candidates that do best together on validation, and make them what serves."""
 
     name: ClassVar[str] = "promote"
     placement: ClassVar[Placement] = Placement.BESIDE_SCHEDULER
     candidates: tuple[Candidate, ...]
+    """Those that may be chosen: they have passed their gates, and a person has approved them where one is asked."""
+    verdicts: tuple[Verdict, ...] = ()
+    """The gates', for the history."""
+    dataset: DatasetVersion
+    """The one that the gates measured them on."""
     size: int
+    """The most that may be chosen."""
+    who: str
+    """Asks for the run."""
 
 
 class PromoteResult(Spec):
@@ -195,8 +205,12 @@ class PromoteResult(Spec):
     """Of the applied document."""
     revision: int
     """Of the ensemble's history."""
-    ranking: tuple[Candidate, ...]
-    """All candidates, best first."""
+    accuracy: float
+    """Of the chosen ones together, on the validation split."""
+    alone: dict[str, float]
+    """That of each candidate alone, by version."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Candidates that could not be chosen, by version, and why."""
 
 
 class Verification(Spec):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from headrace.bootstrap import Platform
 from headrace.errors import HeadraceError, InvalidSpecError
 from headrace.specs.base import Spec
-from headrace.specs.step import ENVIRONMENT_KEY, EvaluateStep, IngestStep, PromoteStep, Step
+from headrace.specs.step import ENVIRONMENT_KEY, EvaluateStep, IngestStep, JoinStep, PromoteStep, Step
 
 RunStep = Callable[[Platform, str], None]
 """Takes the installation and the step's spec as JSON."""
@@ -35,6 +35,7 @@ def _step[S: Step](spec: type[S], use_case: Callable[[Platform, S], Spec]) -> Ru
 STEPS: dict[str, RunStep] = {
     IngestStep.name: _step(IngestStep, Platform.ingest),
     EvaluateStep.name: _step(EvaluateStep, Platform.evaluate),
+    JoinStep.name: _step(JoinStep, Platform.join),
     PromoteStep.name: _step(PromoteStep, Platform.promote),
 }
 

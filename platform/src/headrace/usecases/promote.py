@@ -1,35 +1,24 @@
-"""Promotion: which candidates should serve. What it takes until they do is the reconciler's."""
+"""Promotion: which candidates of a run should serve together. What it takes until they do is the reconciler's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.errors import InvalidSpecError
+import numpy as np
+
+from headrace.errors import CorruptError, InvalidSpecError
 from headrace.ports.history import DeploymentHistory
 from headrace.ports.registry import ModelRegistry
+from headrace.ports.store import ObjectStore
 from headrace.specs.deployment import Deployment, DeploymentRequest, EventKind, Origin, Slot, last_live
-from headrace.specs.serving import EnsembleSpec, SlotMember
 from headrace.specs.step import PromoteResult, PromoteStep
-from headrace.specs.training import Candidate
 from headrace.usecases.deploy.reconcile import Reconciler
 from headrace.usecases.deploy.slots import is_rejected
-
-
-def rank(candidates: Iterable[Candidate], metric: str) -> tuple[Candidate, ...]:
-    """Best first by a validation metric (higher is better); ties by the member's name.
-
-    Raises:
-        InvalidSpecError: a candidate does not have the metric.
-    """
-    candidates = tuple(candidates)
-    for candidate in candidates:
-        if metric not in candidate.metrics:
-            known = ", ".join(sorted(candidate.metrics))
-            raise InvalidSpecError(
-                f"no metric `{metric}`", where=f"member {candidate.member}, run {candidate.run_id}", remedy=f"It has: {known}."
-            )
-    return tuple(sorted(candidates, key=lambda candidate: (-candidate.metrics[metric], candidate.member)))
+from headrace.usecases.ensemble import Selection, select
+from headrace.usecases.gate.predictions import Predictions, load_predictions
+from headrace.usecases.gate.statistics import Answers
+from headrace.usecases.progressive import failed_to_join
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,51 +27,116 @@ class Promoter:
 
     registry: ModelRegistry
     history: DeploymentHistory
+    store: ObjectStore
     reconciler: Reconciler
 
     def promote(self, step: PromoteStep) -> PromoteResult:
-        """Choose the best candidates on validation and make them serve. A retry of the step makes no second revision.
+        """Choose the candidates that do best together on validation, and make them serve. A retry makes no second revision.
 
         Raises:
-            InvalidSpecError: there are fewer candidates than the ensemble has slots; those that a rollback rejected do not count.
+            InvalidSpecError: there are fewer candidates than the ensemble's minimum; those that a rollback rejected, or that
+                failed when they joined in this run, do not count.
+            NotFoundError: a candidate was never measured on the step's dataset version, or cannot be served at all.
+            CorruptError: candidates were not measured on the same examples, or a version lacks a file that serving needs.
             DeploymentFailedError: they do not start, or answer otherwise than at training; what served before serves, and the
-                aliases say so. Likewise NotFoundError and CorruptError of a version that cannot be served at all.
+                aliases say so.
         """
         ensemble = step.pipeline.ensemble
-        eligible = [each for each in step.candidates if not is_rejected(self.registry, ensemble.model, each.version)]
-        ranking = rank(eligible, ensemble.metric)
-        if len(ranking) < step.size:
-            rejected = len(step.candidates) - len(eligible)
-            raise InvalidSpecError(
-                f"{len(ranking)} candidate(s) cannot fill an ensemble of {step.size}"
-                + (f" ({rejected} rejected)" * bool(rejected)),
-                where=f"run {step.run}",
-                remedy="Look at why the other members have none, or ask for a smaller ensemble.",
-            )
-        deployment = self.reconciler.deploy(ensemble, _request(step, ranking))
-        return self._result(ensemble, deployment, ranking)
+        left_out = self._left_out(step)
+        measured = self._measured(step, [each.version for each in step.candidates if each.version not in left_out])
+        selection = _selection(step, measured, left_out)
+        serving = last_live(self.history.deployments(ensemble.name))
+        slots = fill_slots(selection.weights, serving.request.slots if serving else ())
+        deployment = self.reconciler.deploy(ensemble, _request(step, selection, slots, count=len(measured)))
+        return self._result(step, deployment, selection, measured, left_out)
 
-    def _result(self, ensemble: EnsembleSpec, deployment: Deployment, ranking: Sequence[Candidate]) -> PromoteResult:
-        history = self.history.deployments(ensemble.name)
+    def _left_out(self, step: PromoteStep) -> Mapping[int, str]:
+        """The candidates that must not be chosen, and why."""
+        ensemble = step.pipeline.ensemble
+        failed = failed_to_join(self.history.deployments(ensemble.name), step.run)
+        left_out = {}
+        for candidate in step.candidates:
+            version = candidate.version
+            if is_rejected(self.registry, ensemble.model, version):
+                left_out[version] = "rejected by a rollback"
+            elif version in failed:
+                left_out[version] = f"failed when it joined: {failed[version]}"
+        return left_out
+
+    def _measured(self, step: PromoteStep, versions: Sequence[int]) -> Mapping[int, Predictions]:
+        model = step.pipeline.ensemble.model
+        return {version: load_predictions(self.store, step.dataset, model, version) for version in versions}
+
+    def _result(
+        self,
+        step: PromoteStep,
+        deployment: Deployment,
+        selection: Selection,
+        measured: Mapping[int, Predictions],
+        left_out: Mapping[int, str],
+    ) -> PromoteResult:
+        history = self.history.deployments(deployment.request.ensemble)
         former = last_live(each for each in history if each.revision < deployment.revision)
-        no_members: tuple[SlotMember, ...] = ()
         return PromoteResult(
-            endpoint=self.reconciler.rollout.endpoint(ensemble),
+            endpoint=self.reconciler.rollout.endpoint(step.pipeline.ensemble),
             members=deployment.members,
-            former=former.members if former else no_members,
+            former=former.members if former else (),
             digest=next(event.digest for event in deployment.events if event.kind is EventKind.LIVE),
             revision=deployment.revision,
-            ranking=tuple(ranking),
+            accuracy=selection.score.accuracy,
+            alone={str(version): float(found.right.mean()) for version, found in measured.items()},
+            left_out={str(version): reason for version, reason in left_out.items()},
         )
 
 
-def _request(step: PromoteStep, ranking: Sequence[Candidate]) -> DeploymentRequest:
-    slots = (Slot(slot=number, version=choice.version) for number, choice in enumerate(ranking[: step.size], start=1))
+def fill_slots(weights: Mapping[int, float], serving: Sequence[Slot]) -> tuple[Slot, ...]:
+    """Slots from 1 for the chosen versions; one that serves keeps its slot, so that its node need not start anew.
+
+    Args:
+        weights: by version, in the order of the choice; the slots that are left are filled in it.
+        serving: the slots as they serve.
+    """
+    kept = {slot.slot: slot.version for slot in serving if slot.version in weights and slot.slot <= len(weights)}
+    others = iter([version for version in weights if version not in kept.values()])
+    versions = [kept[number] if number in kept else next(others) for number in range(1, len(weights) + 1)]
+    return tuple(Slot(slot=number, version=version, weight=weights[version]) for number, version in enumerate(versions, start=1))
+
+
+def _selection(step: PromoteStep, measured: Mapping[int, Predictions], left_out: Mapping[int, str]) -> Selection:
+    ensemble = step.pipeline.ensemble
+    try:
+        return select(
+            {version: found.probabilities for version, found in measured.items()},
+            _labels(measured),
+            size=step.size,
+            minimum=ensemble.minimum,
+            weighted=ensemble.weighted,
+        )
+    except InvalidSpecError as error:
+        told = [f"Version {version} was {reason}." for version, reason in left_out.items()]
+        raise InvalidSpecError(error.what, where=f"run {step.run}", remedy=" ".join([*told, error.remedy])) from error
+
+
+def _labels(measured: Mapping[int, Predictions]) -> Answers:
+    """The truth that all were held against."""
+    labels = [found.labels for found in measured.values()] or [np.empty(0, np.int64)]
+    if not all(np.array_equal(each, labels[0]) for each in labels):
+        raise CorruptError(f"the versions {sorted(measured)} were not measured on the same examples")
+    return labels[0]
+
+
+def _request(step: PromoteStep, selection: Selection, slots: tuple[Slot, ...], *, count: int) -> DeploymentRequest:
+    together, best = selection.score.accuracy, selection.path[0].score.accuracy
     return DeploymentRequest(
         ensemble=step.pipeline.ensemble.name,
-        slots=tuple(slots),
+        slots=slots,
         origin=Origin.PROMOTION,
-        who=f"pipeline {step.pipeline.name}",
-        why=f"the best {step.size} of {len(ranking)} candidates by {step.pipeline.ensemble.metric}",
+        who=step.who,
+        why=f"{len(slots)} of {count} candidates chosen on validation: {together:.4f} right, the best alone {best:.4f}",
         run=step.run,
+        verdicts={
+            str(verdict.version): verdict.model_dump(mode="json")
+            for verdict in step.verdicts
+            if verdict.version in selection.weights
+        },
     )

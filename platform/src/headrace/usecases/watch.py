@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headrace.errors import NotFoundError
 from headrace.ports.orchestrator import Orchestrator, RunState, TaskState
 from headrace.ports.store import ObjectStore
-from headrace.specs.pipeline import TRAINING_TASK, PipelineSpec
+from headrace.specs.pipeline import APPROVAL_TASK, GATE_TASK, JOIN_TASK, TRAINING_TASK, PipelineSpec
 from headrace.specs.step import run_name
 from headrace.specs.training import TrainingProgress, job_prefix, progress_key
 
@@ -52,5 +52,6 @@ def _progress(spec: PipelineSpec, run_id: str, task_id: str, store: ObjectStore)
 
 
 def _position(spec: PipelineSpec, task_id: str) -> int:
-    order = ["is_stale", "ingest", "dataset", *(TRAINING_TASK + member for member in spec.members), "promote", "verify"]
+    phases = (TRAINING_TASK, GATE_TASK, APPROVAL_TASK, JOIN_TASK)
+    order = ["is_stale", "ingest", "dataset", *(phase + member for phase in phases for member in spec.members), "promote"]
     return order.index(task_id) if task_id in order else len(order)
