@@ -15,7 +15,9 @@ HEADRACE = Path(sys.executable).parent / "headrace"
 
 def test_help_lists_every_command():
     shown = CliRunner().invoke(cli.application(), ["--help"]).output
-    assert all(command in shown for command in ("up", "down", "status", "logs", "run", "predict", "mirror"))
+    platform = ("up", "down", "status", "logs", "run", "predict", "mirror")
+    deployments = ("serving", "history", "diff", "promote", "rollback", "release", "reconcile")
+    assert all(command in shown for command in platform + deployments)
 
 
 def test_an_unknown_command_is_refused():

@@ -5,21 +5,12 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTerminated
 
+from deployment_installation import Installation
 from deployment_world import MODEL, World
 from headrace import bootstrap
 from headrace.errors import DeploymentFailedError
 from headrace.specs.deployment import Deployment
 from headrace_airflow.deployment import ReconcileOperator, RollbackOperator
-
-
-class Installation(bootstrap.Platform):
-    """A platform over the fakes that declares the world's ensemble."""
-
-    def __init__(self, world):
-        super().__init__()
-        self.history, self.reconciler = world.history, world.reconciler
-        self.registry = self.registry_watch = world.registry
-        self.declared_ensembles = SimpleNamespace(by_name=lambda: {MODEL: world.ensemble})
 
 
 @pytest.fixture

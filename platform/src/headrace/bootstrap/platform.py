@@ -195,6 +195,14 @@ class Platform(Wiring):
         """Make what is asked for what serves. See `Reconciler.deploy`."""
         return self.reconciler.deploy(self.ensemble(request.ensemble), request)
 
+    def choose(self, ensemble: str, weights: Mapping[int, float], *, who: str, why: str, force: bool = False) -> Deployment:
+        """Make these versions, with these weights, what serves. See `choice_request` and `Reconciler.deploy`."""
+        from headrace.usecases.deploy.choose import choice_request
+
+        spec, history = self.ensemble(ensemble), self.history.deployments(ensemble)
+        request = choice_request(history, ensemble=spec, registry=self.registry, weights=weights, who=who, why=why, force=force)
+        return self.reconciler.deploy(spec, request)
+
     def rollback(self, ensemble: str, *, to: int | None = None, who: str, why: str) -> Deployment:
         """Make an earlier revision what serves: `to`, or the one before. See `rollback_request` and `Reconciler.deploy`."""
         from headrace.usecases.deploy.rollback import rollback_request
@@ -202,6 +210,12 @@ class Platform(Wiring):
         spec, history = self.ensemble(ensemble), self.history.deployments(ensemble)
         request = rollback_request(history, ensemble=spec, registry=self.registry, to=to, who=who, why=why)
         return self.reconciler.deploy(spec, request)
+
+    def release(self, ensemble: str, version: int) -> bool:
+        """Let a version that a rollback rejected be chosen again; False when it was not rejected. See `slots.release`."""
+        from headrace.usecases.deploy.slots import release
+
+        return release(self.registry, self.ensemble(ensemble).model, version)
 
     def unreconciled(self) -> list[str]:
         """The ensembles that do not serve what is desired; cheap enough to ask every second."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+_ANY_WIDTH = 10_000  # columns; a table takes what its cells need
+
 
 def show_json(value: Any) -> None:
     """Write a value to standard output as JSON; moments become ISO 8601."""
@@ -22,7 +24,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)
+        console = Console(width=_ANY_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=True)
