@@ -1,4 +1,4 @@
-"""Whoever deploys is killed before or after any call it makes: the next pass ends where it would have, or where it was."""
+"""Whoever deploys is killed after any call, or gets no answer to it: the next pass ends where it would have, or where it was."""
 
 import itertools
 
@@ -88,8 +88,11 @@ def interrupted(scenario, *, after, error):
         yield calls, world
 
 
+# Killed before a call is killed after the one before it.
 @pytest.mark.parametrize(
-    ("after", "error"), [(False, CrashError), (True, CrashError), (False, UnavailableError)], ids=["before", "after", "away"]
+    ("after", "error"),
+    [(True, CrashError), (False, UnavailableError), (True, UnavailableError)],
+    ids=["killed", "away", "answer lost"],
 )
 @pytest.mark.parametrize("scenario", GOOD + BAD)
 def test_the_next_pass_ends_in_the_desired_or_the_last_good_state(scenario, after, error):
