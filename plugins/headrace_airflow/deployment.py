@@ -5,10 +5,12 @@ Nothing here imports a heavy library or touches the network when a DAG file is p
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, Param
+from airflow.sdk.exceptions import AirflowFailException
 
 from headrace_airflow.base import PlatformOperator, who_triggered
 from headrace_airflow.registry_watch import RegistryTrigger
@@ -43,8 +45,8 @@ def reconcile_schedule() -> dict[str, Any]:
 
 
 def reconcile_ensembles() -> None:
-    """Add `reconcile`. It is not retried: what could not be done is told by the watcher again, and a refusal is final."""
-    ReconcileOperator(task_id="reconcile")
+    """Add `reconcile`, which is retried while a service is away, and never when what is desired was refused."""
+    ReconcileOperator(task_id="reconcile", retries=2, retry_delay=timedelta(seconds=10))
 
 
 def rollback_form() -> dict[str, Any]:
@@ -67,7 +69,7 @@ def rollback_form() -> dict[str, Any]:
 
 
 def roll_back() -> None:
-    """Add `rollback`, which is not retried: a refused one has changed nothing."""
+    """Add `rollback`. It is not retried: `reconcile` goes on with what it asked for, and a second one could go further back."""
     RollbackOperator(task_id="rollback")
 
 
@@ -77,8 +79,14 @@ class ReconcileOperator(PlatformOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return what each pass found and did, as JSON-like data."""
         from headrace.bootstrap import Platform
+        from headrace.errors import HeadraceError, UnavailableError
 
-        passes = Platform().reconcile_all(who=who_triggered(context), log=self.log.info)
+        try:
+            passes = Platform().reconcile_all(who=who_triggered(context), log=self.log.info)
+        except UnavailableError:
+            raise
+        except HeadraceError as refusal:
+            raise AirflowFailException(str(refusal)) from refusal
         return [each.model_dump(mode="json") for each in passes]
 
 

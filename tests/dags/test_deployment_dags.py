@@ -4,9 +4,9 @@ import jsonschema
 import pytest
 
 
-def test_reconciling_is_one_task_that_a_refusal_ends(bag):
+def test_reconciling_is_one_task_that_waits_for_a_service_that_is_away(bag):
     (task,) = bag["dags"]["reconcile"]["tasks"].items()
-    assert (task[0], task[1]["type"], task[1]["retries"]) == ("reconcile", "ReconcileOperator", 0)
+    assert (task[0], task[1]["type"], task[1]["retries"]) == ("reconcile", "ReconcileOperator", 2)
 
 
 def test_reconciling_starts_when_the_registry_says_so_and_every_five_minutes(bag):

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTerminated
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
 
 from deployment_installation import Installation
 from deployment_world import MODEL, World
 from headrace import bootstrap
-from headrace.errors import DeploymentFailedError
+from headrace.errors import UnavailableError
 from headrace.specs.deployment import Deployment
 from headrace_airflow.deployment import ReconcileOperator, RollbackOperator
 
@@ -48,9 +48,18 @@ def test_a_refused_desire_fails_the_task_and_the_former_graph_stays(world):
     world.deploy(world.register("first"))
     world.serving.refuses.add(f"{MODEL}-preview")
     world.registry.set_alias(MODEL, "slot-1", world.register("second"))
-    with pytest.raises(DeploymentFailedError, match="did not become ready"):
+    with pytest.raises(AirflowFailException, match="did not become ready"):  # which Airflow never tries again
         ReconcileOperator(task_id="reconcile").execute(context())
     assert (world.live_versions, world.aliases) == ({"slot-1": 1}, {"slot-1": 1})
+
+
+def test_a_service_that_is_away_leaves_the_task_to_be_tried_again(world, monkeypatch):
+    def away(model):
+        raise UnavailableError("MLflow does not answer")
+
+    monkeypatch.setattr(world.registry, "aliases", away)
+    with pytest.raises(UnavailableError):
+        ReconcileOperator(task_id="reconcile").execute(context())
 
 
 def test_the_user_who_triggered_a_rollback_stands_in_the_history(world):
