@@ -12,8 +12,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def bag(tmp_path_factory):
+def bag(inspect):
+    """The project's own DAGs."""
+    return inspect(ROOT / "dags")
+
+
+@pytest.fixture(scope="session")
+def inspect(tmp_path_factory):
+    """Reads the DAGs of a folder."""
     home = tmp_path_factory.mktemp("airflow")
+    return lambda folder: _inspect(folder, home)
+
+
+def _inspect(folder, home):
     environment = os.environ | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -21,7 +32,7 @@ def bag(tmp_path_factory):
         "PYTHONPATH": str(ROOT / "plugins"),
     }
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("inspect_dags.py"), ROOT / "dags"],
+        [sys.executable, Path(__file__).with_name("inspect_dags.py"), folder],
         env=environment,
         capture_output=True,
         text=True,

@@ -1,5 +1,11 @@
 """The DAG as Airflow sees it: its tasks, their order, the trigger form, and what parsing costs."""
 
+from pathlib import Path
+
+import yaml
+
+DAGS = Path(__file__).parents[2] / "dags"
+
 
 def test_every_dag_file_imports(bag):
     assert bag["errors"] == {}
@@ -47,6 +53,31 @@ def test_the_choice_waits_for_everybody_and_counts_on_nobody(bag):
     joins = {task["type"]: task["trigger_rule"] for name, task in tasks.items() if name.startswith("join_")}
     assert joins == {"JoinOperator": "all_success"}
     assert tasks["promote"]["outlets"] == tasks["join_cnn"]["outlets"] == ["headrace://deployments/fashion-mnist"]
+
+
+def test_where_a_person_is_asked_who_answers_stands_between_gate_and_join(inspect, tmp_path):
+    tasks = pipeline_with(inspect, tmp_path, approval="manual")
+    approve = tasks["approve_cnn"]
+    assert (approve["type"], approve["upstream"], approve["trigger_rule"]) == ("ApproveOperator", ["gate_cnn"], "all_success")
+    assert tasks["join_cnn"]["upstream"] == ["approve_cnn", "train_cnn"]
+    assert {"gate_cnn", "approve_cnn", "join_cnn"} <= set(tasks["promote"]["upstream"])
+
+
+def test_where_candidates_serve_only_when_chosen_none_joins(inspect, tmp_path):
+    tasks = pipeline_with(inspect, tmp_path, progressive="never")
+    assert not any(name.startswith("join_") for name in tasks)
+    assert {"gate_cnn", "gate_cnn_batch_norm", "gate_cnn_dropout"} <= set(tasks["promote"]["upstream"])
+
+
+def pipeline_with(inspect, folder, **ensemble):
+    """The tasks of the pipeline when its ensemble says so."""
+    spec = yaml.safe_load((DAGS / "fashion_mnist.yaml").read_text())
+    spec["ensemble"] |= ensemble
+    (folder / "fashion_mnist.yaml").write_text(yaml.safe_dump(spec))
+    (folder / "fashion_mnist.py").write_text((DAGS / "fashion_mnist.py").read_text())
+    found = inspect(folder)
+    assert found["errors"] == {}
+    return found["dags"]["fashion_mnist"]["tasks"]
 
 
 def test_the_trigger_form_refuses_bad_values(bag):
