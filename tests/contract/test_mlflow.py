@@ -95,6 +95,9 @@ class MlflowWorld:
 
         return self.client.get_run(run_id).data.tags[MLFLOW_RUN_NOTE]
 
+    def delete_version(self, model, version):
+        self.client.delete_model_version(model, str(version))
+
     def page(self, run_id, path, folder):
         from pathlib import Path
 
@@ -124,6 +127,9 @@ class FakeWorld:
 
     def note(self, run_id):
         return self.failure(run_id)
+
+    def delete_version(self, model, version):
+        self.registry.delete_version(model, version)
 
     def page(self, run_id, path, folder):
         del folder
@@ -197,6 +203,24 @@ def test_aliases_move_and_go(world, name, tmp_path):
     world.registry.delete_alias(name, "slot-2")
     world.registry.delete_alias(name, "slot-2")
     assert world.registry.aliases(name) == {"slot-1": versions[1]}
+
+
+def test_a_version_that_a_person_deletes_takes_its_aliases_along_and_its_number_is_not_given_again(world, name, tmp_path):
+    registered = []
+    for number in (1, 2, 3):
+        if number == 3:
+            world.delete_version(name, 2)
+        run_id = world.tracking.open_run(experiment=name, name="cnn", key=f"{name}/{number}", tags={})
+        uri = world.logged_model(run_id, tmp_path)
+        registered.append(world.registry.register(model=name, model_uri=uri, run_id=run_id, description="", tags={}).version)
+        world.registry.set_alias(name, f"slot-{number}", number)
+    assert registered == [1, 2, 3]
+    assert world.registry.aliases(name) == {"slot-1": 1, "slot-3": 3}
+    with pytest.raises(NotFoundError):
+        world.registry.version(name, 2)
+    with pytest.raises(NotFoundError):
+        world.registry.set_alias(name, "slot-2", 2)
+    world.registry.delete_alias(name, "slot-2")
 
 
 def test_aliases_are_watched_without_the_client_library_as_they_are_read_with_it(world, name, tmp_path):
