@@ -8,12 +8,14 @@ Versions that serve now and would not then are *rejected*: no later run chooses 
 `headrace release ENSEMBLE VERSION`. `headrace history ENSEMBLE` shows the revisions, and who went back to which, and why.
 """
 
+from pathlib import Path
+
 from airflow.sdk import dag
 
 from headrace_airflow.deployment import roll_back, rollback_form
 
 
-@dag(**rollback_form(), description="Makes an earlier revision of an ensemble what serves.", doc_md=__doc__)
+@dag(**rollback_form(Path(__file__).parent), description="Makes an earlier revision of an ensemble what serves.", doc_md=__doc__)
 def rollback():
     roll_back()
 

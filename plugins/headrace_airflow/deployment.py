@@ -12,10 +12,13 @@ import pendulum
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException
 
+from headrace.adapters.declared_ensembles import DeclaredEnsembles
 from headrace_airflow.base import PlatformOperator, who_triggered
 from headrace_airflow.registry_watch import RegistryTrigger
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context
 
 _SHARED = {
@@ -23,6 +26,8 @@ _SHARED = {
     "catchup": False,
     "default_args": {"owner": "headrace"},
     "tags": ["headrace", "serving"],
+    # Whatever Airflow is set to: a rollback must not have to be found and unpaused first.
+    "is_paused_upon_creation": False,
 }
 
 
@@ -49,13 +54,19 @@ def reconcile_ensembles() -> None:
     ReconcileOperator(task_id="reconcile", retries=2, retry_delay=timedelta(seconds=10))
 
 
-def rollback_form() -> dict[str, Any]:
-    """The DAG arguments of a rollback: by hand, with a form."""
+def rollback_form(pipelines: Path) -> dict[str, Any]:
+    """The DAG arguments of a rollback: by hand, with a form that proposes the ensembles which the folder's pipelines declare."""
     return {
         **_SHARED,
         "schedule": None,
         "params": {
-            "ensemble": Param(type="string", minLength=1, title="Ensemble", description="As its pipeline's YAML names it."),
+            "ensemble": Param(
+                type="string",
+                minLength=1,
+                examples=list(DeclaredEnsembles(pipelines).by_name()),
+                title="Ensemble",
+                description="As its pipeline's YAML names it.",
+            ),
             "revision": Param(
                 None,
                 type=["null", "integer"],

@@ -45,6 +45,7 @@ def described(dag):
         "doc": dag.doc_md,
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
+        "paused": dag.is_paused_upon_creation,
         "timetable": timetable.summary,
         "watchers": list(watchers(timetable)),
     }

@@ -38,6 +38,7 @@ def test_the_form_of_a_rollback_asks_for_ensemble_revision_and_why(bag):
     assert list(params) == ["ensemble", "revision", "why"]
     assert [name for name, param in params.items() if "value" not in param] == ["ensemble", "why"]
     assert params["revision"]["value"] is None
+    assert params["ensemble"]["examples"] == ["fashion-mnist"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,11 @@ def test_the_form_of_a_rollback_refuses_bad_values(bag, name, value):
     schema = bag["dags"]["rollback"]["params"][name]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(value, schema)
+
+
+@pytest.mark.parametrize("name", ["reconcile", "rollback"])
+def test_it_need_not_be_unpaused_first(bag, name):
+    assert bag["dags"][name]["paused"] is False
 
 
 @pytest.mark.parametrize("name", ["reconcile", "rollback"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,8 +32,10 @@ def promote(
     """Make registered versions what serves, once their graph has proved itself; the former one serves until then."""
     from headrace.bootstrap import Platform
 
-    wanted = parse_votes(versions, weights)
-    _show(Platform().choose(ensemble, wanted, who=caller(), why=_reason(why), force=force), as_json=as_json)
+    wanted, reason = parse_votes(versions, weights), _reason(why)
+    with _working(ensemble):
+        deployment = Platform().choose(ensemble, wanted, who=caller(), why=reason, force=force)
+    _show(deployment, as_json=as_json)
 
 
 def rollback(
@@ -46,7 +49,10 @@ def rollback(
     """Make an earlier revision what serves, exactly; versions that serve now and would not then are rejected."""
     from headrace.bootstrap import Platform
 
-    _show(Platform().rollback(ensemble, to=to, who=caller(), why=_reason(why)), as_json=as_json)
+    reason = _reason(why)
+    with _working(ensemble):
+        deployment = Platform().rollback(ensemble, to=to, who=caller(), why=reason)
+    _show(deployment, as_json=as_json)
 
 
 def reconcile(
@@ -133,6 +139,13 @@ def pass_rows(found: Reconciliation) -> list[tuple[str, str, str]]:
     revision = f"revision {found.revision}" if found.revision else "nothing"
     done = found.done or ("as desired",)
     return [(found.ensemble, revision, escape(done[0])), *(("", "", escape(each)) for each in done[1:])]
+
+
+def _working(ensemble: str) -> AbstractContextManager[object]:
+    """Shows on a terminal that something goes on."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(f"{ensemble}: its graph is started, has to prove itself, and takes over")
 
 
 def _show(deployment: Deployment, *, as_json: bool) -> None:
