@@ -18,9 +18,11 @@ from headrace.adapters.dataset_reader import open_split, read_manifest
 from headrace.bootstrap import Platform
 from headrace.errors import InvalidSpecError
 from headrace.specs.dataset import Split
-from headrace.specs.deployment import last_live
+from headrace.specs.deployment import Origin, last_live
 from headrace.specs.pipeline import load_pipeline
 from headrace.specs.step import run_name
+from headrace.usecases.ensemble import select
+from headrace.usecases.gate.predictions import load_predictions
 from waiting import wait_for
 
 RUN_WITHIN_SECONDS = 420
@@ -154,18 +156,30 @@ def test_airflow_refuses_bad_values_before_anything_runs(world, choice):
         world.trigger(**choice)
 
 
-def test_the_best_two_on_validation_hold_the_slots(world, first_run):
-    candidates = [world.result(first_run, f"train_{member}") for member in MEMBERS]
-    best = sorted(candidates, key=lambda each: -each["metrics"]["validation_accuracy"])[:2]
+def test_the_two_that_do_best_together_on_validation_hold_the_slots(world, first_run):
+    versions = [world.result(first_run, f"train_{member}")["version"] for member in MEMBERS]
+    dataset = world.platform.catalogue.versions(MODEL)[-1]
+    measured = {version: load_predictions(world.platform.store, dataset, MODEL, version) for version in versions}
+    answers = {version: found.probabilities for version, found in measured.items()}
+    best = select(answers, measured[versions[0]].labels, size=2, minimum=2)
     aliases = world.mlflow.get_registered_model(MODEL).aliases
-    assert {alias: int(version) for alias, version in aliases.items()} == {
-        "slot-1": best[0]["version"],
-        "slot-2": best[1]["version"],
-    }
+    assert aliases.keys() == {"slot-1", "slot-2"}
+    assert {int(version) for version in aliases.values()} == set(best.weights)
+    assert world.result(first_run, "promote")["accuracy"] == best.score.accuracy
     serving = last_live(world.platform.history.deployments(world.spec.ensemble.name))
     assert serving.request.aliases == {alias: int(version) for alias, version in aliases.items()}
     assert (serving.revision, serving.request.run) == (world.result(first_run, "promote")["revision"], run_name(first_run))
     assert world.platform.unreconciled() == []
+
+
+def test_the_first_candidate_served_before_the_choice_and_others_joined_it(world, first_run):
+    history = world.platform.history.deployments(world.spec.ensemble.name)
+    joins = [each for each in history if each.request.origin is Origin.JOIN and each.request.run == run_name(first_run)]
+    assert [len(each.request.slots) for each in joins] == [1, 2]
+    choice = next(each for each in history if each.revision == world.result(first_run, "promote")["revision"])
+    assert joins[0].live < joins[1].live < choice.requested
+    skipped = [member for member in MEMBERS if world.task(first_run, f"join_{member}").state == "skipped"]
+    assert len(skipped) == 1, "there are two slots"
 
 
 def test_the_endpoint_answers_with_every_vote(world, first_run):
@@ -221,8 +235,8 @@ def test_a_second_run_skips_ingest_alone_and_rolls_without_a_failed_request(worl
     assert tasks["ingest"].state == "skipped"
     assert {task_id for task_id, task in tasks.items() if task.state == "skipped"} == {
         "ingest",
-        "train_cnn",
-        "train_cnn_batch_norm",
+        *(f"{phase}_{member}" for phase in ("train", "gate", "join") for member in ("cnn", "cnn_batch_norm")),
+        "join_cnn_dropout",  # what serves already serves until the choice
     }
     reason = world.result(run_id, "is_stale", "reason")
     assert reason.startswith("cached: ")

@@ -17,7 +17,10 @@ MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")
 
 
 def test_every_task_succeeded(first_run: Run):
-    assert set(first_run.states().values()) == {"success"}
+    states = first_run.states()
+    # A candidate that finds the ensemble full, or former versions serving, waits for the choice.
+    assert {state for task, state in states.items() if not task.startswith("join_")} == {"success"}
+    assert {state for task, state in states.items() if task.startswith("join_")} <= {"success", "skipped"}
 
 
 def test_data_were_ingested_by_a_pod_into_the_store(first_run: Run, installation: Installation, tmp_path):
