@@ -49,6 +49,9 @@ class FakeHistory:
                 return known
         raise NotFoundError(f"ensemble {ensemble} has no revision {revision}")
 
+    def count_events(self, ensemble: str) -> int:
+        return sum(len(each.events) for each in self.deployments(ensemble))
+
     def ensembles(self) -> Sequence[str]:
         return sorted(self._deployments)
 

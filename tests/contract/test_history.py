@@ -116,3 +116,13 @@ def test_the_database_refuses_to_change_what_happened(postgres_url, ensemble, ta
     PostgresHistory(postgres_url).request(request(ensemble, 1))
     with pytest.raises(DBAPIError, match="never changes once committed"), open_engine(postgres_url).begin() as connection:
         connection.execute(text(statement.format(table)), {"name": ensemble})
+
+
+def test_events_are_counted_without_being_read(history, ensemble):
+    assert history.count_events(ensemble) == 0
+    history.request(request(ensemble, 1))
+    assert history.count_events(ensemble) == 1
+    history.request(request(f"{ensemble}-other", 1))
+    history.record(ensemble, 1, EventKind.ALIASED)
+    history.request(request(ensemble, 2))
+    assert history.count_events(ensemble) == sum(len(each.events) for each in history.deployments(ensemble)) == 3

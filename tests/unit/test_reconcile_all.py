@@ -13,6 +13,7 @@ from headrace.errors import DeploymentFailedError, NotFoundError, UnavailableErr
 from headrace.specs.deployment import DeploymentRequest, EventKind, Origin, Reconciliation, Slot
 from headrace.usecases.deploy.desired import UNDER_WAY_WITHIN, under_way
 from headrace.usecases.deploy.every import reconcile_each
+from headrace.usecases.deploy.watching import DesireWatch
 
 PIPELINE = """
 name: {name}
@@ -80,17 +81,39 @@ def test_what_somebody_has_just_asked_for_is_left_to_them(world):
     assert not under_way([], failed)
 
 
-def test_an_interrupted_deployment_is_desired_after_a_while(world, installation, monkeypatch):
+def test_an_interrupted_deployment_is_desired_after_a_while(world, installation):
     request = DeploymentRequest(
         ensemble=MODEL, slots=(Slot(slot=1, version=world.register("first")),), origin=Origin.PROMOTION, who="ada", why="because"
     )
     asked = world.history.request(request).requested
-    monkeypatch.setattr("headrace.bootstrap.platform.utc_now", lambda: asked + timedelta(seconds=5))
+    installation.desire_watch = DesireWatch(registry=world.registry, history=world.history, clock=lambda: now)
+    now = asked + timedelta(seconds=5)
     assert installation.desires() == {}
-    monkeypatch.setattr("headrace.bootstrap.platform.utc_now", lambda: asked + UNDER_WAY_WITHIN)
+    now = asked + UNDER_WAY_WITHIN
     assert installation.desires() == {MODEL: "revision 1"}
     installation.reconcile_all(who="ada", log=lambda line: None)
     assert world.live_versions == {"slot-1": 1}
+
+
+def test_a_history_is_read_again_only_when_it_has_grown(world, installation, monkeypatch):
+    world.deploy(world.register("first"))
+    reads, read = [], world.history.deployments
+
+    def count_reads(ensemble):
+        reads.append(ensemble)
+        return read(ensemble)
+
+    monkeypatch.setattr(world.history, "deployments", count_reads)
+    monkeypatch.setattr(world.history, "count_events", lambda name: sum(len(each.events) for each in read(name)))
+    for _ in range(3):
+        assert installation.desires() == {}
+    assert sorted(reads) == ["hats", MODEL]
+    world.registry.set_alias(MODEL, "slot-1", world.register("second"))
+    assert list(installation.desires()) == [MODEL]
+    assert sorted(reads) == ["hats", MODEL]
+    world.reconcile()
+    assert installation.desires() == {}
+    assert reads[-1] == MODEL
 
 
 def passing(name):

@@ -222,19 +222,8 @@ class Platform(Wiring):
         return list(self.desires())
 
     def desires(self) -> dict[str, str]:
-        """What `unreconciled` names, each with a text that changes whenever what is desired does.
-
-        Left out is what somebody is about to do: see `under_way`.
-        """
-        from headrace.usecases.deploy.desired import under_way, unreconciled
-
-        found = {}
-        for name, spec in self.ensembles.items():
-            history = self.history.deployments(name)
-            desire = unreconciled(history, self.registry_watch.aliases(spec.model))
-            if desire and not under_way(history, utc_now()):
-                found[name] = desire
-        return found
+        """What `unreconciled` names, and what is desired of each. See `DesireWatch.desires`."""
+        return self.desire_watch.desires(self.ensembles)
 
     def run_step(self, step: Step, *, steps: StepRunner, log: LogLine) -> bytes:
         """Have `steps` run a step, and return its result as JSON."""

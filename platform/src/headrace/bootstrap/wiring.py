@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.render.job import JobTarget
     from headrace.render.seldon import ServingTarget
     from headrace.usecases.deploy.reconcile import Reconciler
+    from headrace.usecases.deploy.watching import DesireWatch
     from headrace.usecases.gate.gatekeeper import Gatekeeper
     from headrace.usecases.promote import Promoter
     from headrace.usecases.train import Trainer, TrainingRecords
@@ -137,6 +138,13 @@ class Wiring:
         from headrace.adapters.local_steps import LocalStepRunner
 
         return LocalStepRunner()
+
+    @cached_property
+    def desire_watch(self) -> DesireWatch:
+        """Finds what is asked for and not done."""
+        from headrace.usecases.deploy.watching import DesireWatch
+
+        return DesireWatch(registry=self.registry_watch, history=self.history, clock=utc_now)
 
     @cached_property
     def declared_ensembles(self) -> DeclaredEnsembles:

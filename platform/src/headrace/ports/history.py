@@ -56,6 +56,10 @@ class DeploymentHistory(Protocol):
         """
         ...
 
+    def count_events(self, ensemble: str) -> int:
+        """How many events there are of all its revisions; cheap, so that a watcher reads a history only when it has grown."""
+        ...
+
     def ensembles(self) -> Sequence[str]:
         """The names of all that were ever deployed, sorted."""
         ...
