@@ -22,11 +22,11 @@ AGAIN_AFTER_SECONDS = 60.0
 class RegistryTrigger(BaseEventTrigger):
     """Fires when something else than what serves is desired of an ensemble, and once a minute while that is still so.
 
-    A look is one request and one query an ensemble, in a thread: the triggerer's event loop never waits for it. MLflow's client
+    A look is one request and one count an ensemble, in a thread: the triggerer's event loop never waits for it. MLflow's client
     library is not imported. A registry or database that is away is said once, and looked for with every poll.
 
-    It is stateless on purpose. What it sees is a state, not a change, so that nothing needs to be remembered: an event that is
-    lost with its triggerer is fired again by the next one, and one that comes twice finds nothing left to do.
+    What it sees is a state, not a change, so that nothing it remembers is needed: an event that is lost with its triggerer is
+    fired again by the next one, and one that comes twice finds nothing left to do.
 
     Relied on of Airflow 3.3 (`airflow.jobs.triggerer_job_runner`, `airflow.models.trigger`, `airflow.models.dag`):
 
