@@ -6,6 +6,7 @@ Chromium is driven by Playwright, which logs in as a person would.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from mlflow.tracking import MlflowClient
@@ -33,6 +34,7 @@ def main() -> None:
         page = browser.new_page(viewport=SIZE)
         airflow_grid(page, platform)
         mlflow_pages(page, platform)
+        gate_page(page, platform)
         browser.close()
 
 
@@ -64,8 +66,18 @@ def mlflow_pages(page: Page, platform: Platform) -> None:
     _picture(page, "mlflow-runs")
 
 
-def _picture(page: Page, name: str) -> None:
-    page.screenshot(path=PICTURES / f"{name}.png")
+def gate_page(page: Page, platform: Platform) -> None:
+    """The page of the verdict that let the first slot's version pass, whole and without the viewer around it."""
+    client = MlflowClient(tracking_uri=platform.settings.tracking())
+    version = client.get_model_version_by_alias(MODEL, "slot-1")
+    with tempfile.TemporaryDirectory() as folder:
+        found = client.download_artifacts(version.run_id, f"gate/{MODEL}-{version.version}.html", folder)
+        page.set_content(Path(found).read_text())
+    _picture(page, "gate", full_page=True)
+
+
+def _picture(page: Page, name: str, *, full_page: bool = False) -> None:
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=full_page)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def not_worse(evidence: Evidence, gate: GateSpec) -> Check:
         rows=evidence.rows,
         margin=gate.margin,
     )
-    return at_least("not_worse", probability, gate.significance, _compared(evidence, champion, gate), unit="(McNemar's p)")
+    return at_least("not_worse", probability, gate.significance, _compared(evidence, champion, gate), unit="p")
 
 
 def floor(evidence: Evidence, gate: GateSpec) -> Check:
@@ -98,8 +98,8 @@ def limits(evidence: Evidence, gate: GateSpec) -> Iterable[Check]:
     if gate.size_mb is not None:
         yield at_most("size", cost.size_bytes / _MEGABYTE, gate.size_mb, "the network's file", unit="MB")
     if gate.p99_ms is not None:
-        detail = f"of one prediction of one example in process; the median is {cost.p50_ms:.3g} ms"
-        yield at_most("latency", cost.p99_ms, gate.p99_ms, detail, unit="ms (p99)")
+        detail = f"99 in a hundred predictions of one example take no longer; half of them {cost.p50_ms:.3g} ms"
+        yield at_most("latency", cost.p99_ms, gate.p99_ms, detail, unit="ms")
     if gate.parity is not None:
         detail = "the largest difference to the trained network's answers to the golden batch"
         if evidence.parity is None:
