@@ -67,6 +67,17 @@ class TestRequests:
         assert serving.deploy(3).revision == serving.deploy(3).revision == 2
         assert serving.deploy(3, why="another reason").revision == 3
 
+    @pytest.mark.parametrize(("run", "serves"), [("", {"slot-1": 2}), ("r1", {"slot-1": 3})])
+    def test_a_person_who_asks_again_means_it_and_a_retry_is_older_than_a_moved_alias(self, serving, run, serves):
+        request = DeploymentRequest(
+            ensemble=MODEL, slots=(Slot(slot=1, version=2),), origin=Origin.PROMOTION, who="ada", why="so", run=run
+        )
+        serving.reconciler.deploy(serving.ensemble, request)
+        serving.registry.set_alias(MODEL, "slot-1", 3)
+        assert serving.reconciler.deploy(serving.ensemble, request).live is not None
+        assert serving.live_versions == serving.aliases == serves
+        assert serving.outcomes() == ["live"] * 3
+
     def test_a_version_that_is_not_there_is_refused(self, serving):
         before = serving.aliases
         with pytest.raises(NotFoundError):

@@ -27,6 +27,7 @@ from headrace.usecases.deploy.desired import (
     Desire,
     Wish,
     desire,
+    is_slot,
     kept,
     kept_text,
     missing,
@@ -70,6 +71,9 @@ class Reconciler:
     def deploy(self, ensemble: EnsembleSpec, request: DeploymentRequest) -> Deployment:
         """Make what is asked for what serves, and return its revision. Asking again for the newest revision makes no other.
 
+        A run of a pipeline that asks again is a retry, and older than whatever the aliases were moved to since; a person who
+        asks again means it.
+
         Raises:
             DeploymentFailedError: as `reconcile`; or something newer was asked for before it went live.
             UnavailableError: a service does not answer; the request stands, and the next pass goes on.
@@ -77,8 +81,7 @@ class Reconciler:
         name = ensemble.name
         if not self.history.deployments(name):
             self.reconcile(ensemble, who=request.who)  # what serves from before there was a history becomes a revision
-        history = self.history.deployments(name)
-        asked = history[-1] if history and _stands_for(history[-1], request) else self.history.request(request)
+        asked = self._asked_before(ensemble, request) or self.history.request(request)
         self.reconcile(ensemble, who=request.who)
         deployment = self.history.deployment(name, asked.revision)
         if deployment.live is None:
@@ -89,9 +92,15 @@ class Reconciler:
             )
         return deployment
 
-
-def _stands_for(deployment: Deployment, request: DeploymentRequest) -> bool:
-    return deployment.request == request and (deployment.pending or deployment.outcome is EventKind.LIVE)
+    def _asked_before(self, ensemble: EnsembleSpec, request: DeploymentRequest) -> Deployment | None:
+        """The newest revision, if it is what this request asks for; None when another is needed."""
+        history = self.history.deployments(ensemble.name)
+        if not history or history[-1].request != request or not (history[-1].pending or history[-1].live):
+            return None
+        if request.run or history[-1].outcome is EventKind.REQUESTED:
+            return history[-1]
+        aliases = self.registry.aliases(ensemble.model)
+        return history[-1] if {alias: aliases[alias] for alias in aliases if is_slot(alias)} == request.aliases else None
 
 
 @dataclass
