@@ -142,6 +142,18 @@ def test_every_member_is_one_run_with_all_there_is_to_see(world, first_run):
         assert [metric.step for metric in world.mlflow.get_metric_history(run.info.run_id, "validation_accuracy")] == [1]
 
 
+def test_every_candidate_passed_its_gate_and_its_version_says_so(world, first_run):
+    for member in MEMBERS:
+        verdict = world.result(first_run, f"gate_{member}")
+        assert verdict["passed"], [check for check in verdict["checks"] if not check["passed"]]
+        assert verdict["champion"] is None, "what this very run put there is not what a candidate replaces"
+        version = world.mlflow.get_model_version(MODEL, str(verdict["version"]))
+        assert version.tags["headrace.gate"] == "passed"
+        assert version.tags["headrace.gate.floor"].endswith("(at least 0.75) ok")
+        assert "### Gate: passed" in version.description
+        assert verdict["page"] in [item.path for item in walk(world.mlflow, version.run_id)]
+
+
 def walk(client, run_id, path=None):
     for item in client.list_artifacts(run_id, path):
         if item.is_dir:

@@ -72,6 +72,16 @@ def test_a_network_that_divides_by_nothing_is_refused_though_no_example_shows_it
     assert verdict.failed[0].detail == "not finite: all 0"
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_a_network_that_gives_no_numbers_at_all_is_judged_like_any_other(world, good):
+    world.publish(2, model_files(replace(good, scale=0.0), trained=good))
+    found = world.evaluate(2, champion=1)
+    assert (found.right, sum(map(sum, found.confusion)), found.parity) == (0, 0, None)
+    assert found.champion.only_champion == found.champion.right
+    refused = failed(world.judge(2, champion=1, comparison="bootstrap"))
+    assert refused == {"not_worse", "floor", "slice_floor", "slice_drop", "functionality", "hostile_input", "parity"}
+
+
 def test_losses_are_compared_where_the_author_asks_for_it(world, shuffled):
     world.publish(2, model_files(shuffled))
     refused = {check.name: check for check in world.judge(2, champion=1, comparison="bootstrap").failed}

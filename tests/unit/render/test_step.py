@@ -8,14 +8,14 @@ import kubernetes.client
 import pytest
 import yaml
 
-from builders import pipeline
+from builders import dataset_version, pipeline
 from golden import assert_golden
 from headrace.errors import InvalidSpecError
 from headrace.render.pod import unique_label, variables
 from headrace.render.step import StepTarget, pod_name, render_step
 from headrace.specs.dataset import DatasetSpec
 from headrace.specs.pipeline import load_pipeline
-from headrace.specs.step import ENVIRONMENT_KEY, IngestStep
+from headrace.specs.step import ENVIRONMENT_KEY, EvaluateStep, IngestStep
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGET = StepTarget(
@@ -56,6 +56,21 @@ def test_the_step_in_the_pod_is_the_step():
     (container,) = render_step(step, TARGET)["spec"]["containers"]
     (document,) = [entry["value"] for entry in container["env"] if entry["name"] == ENVIRONMENT_KEY]
     assert IngestStep.model_validate_json(document) == step
+
+
+def test_what_is_measured_of_two_members_at_once_are_two_pods_as_large_as_the_gate_says():
+    gate = {"resources": {"cpu": "2", "memory": "3Gi"}, "timeout_minutes": 7}
+    steps = [
+        EvaluateStep(
+            pipeline=pipeline(gate=gate), run="r1", member=member, model="shoes", version=version, champion=None,
+            dataset=dataset_version(),
+        )
+        for version, member in enumerate(("first", "second"), start=1)
+    ]  # fmt: skip
+    assert len({pod_name(step) for step in steps}) == 2
+    spec = render_step(steps[0], TARGET)["spec"]
+    assert spec["containers"][0]["resources"]["limits"] == {"memory": "3Gi"}
+    assert spec["activeDeadlineSeconds"] == 420
 
 
 def test_the_name_belongs_to_the_dataset_whichever_run_ingests_it():
