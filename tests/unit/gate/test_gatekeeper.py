@@ -9,6 +9,7 @@ from fakes_training import FakeTracking
 from gate_evidence import evidence
 from headrace.errors import CorruptError
 from headrace.render.seldon import ServingTarget, render_deployment
+from headrace.specs.gate import GateSpec
 from headrace.specs.step import EvaluateStep
 from headrace.usecases.gate.gatekeeper import Gatekeeper
 from headrace.usecases.gate.record import Recorder
@@ -139,6 +140,26 @@ def test_a_later_verdict_takes_the_place_of_the_earlier_and_leaves_what_people_w
     assert registered.description.count("### Gate: ") == 1
     assert registered.description.startswith("**first**\n\n### Gate: passed")
     assert "FAILED" not in registered.description
+
+
+def test_a_check_that_is_no_longer_asked_for_leaves_no_tag(world):
+    found = world.register("first", run="r2")
+    world.conclude(found)
+    world.pipeline = world.pipeline.model_copy(update={"gate": GateSpec(parity=None)})
+    world.conclude(found)
+    tags = world.registry.version("shoes", found.version).tags
+    assert "headrace.gate.latency" in tags
+    assert "headrace.gate.parity" not in tags
+    assert tags["headrace.member"] == "first"
+
+
+def test_a_version_does_not_count_as_passed_while_a_later_verdict_is_recorded(world, monkeypatch):
+    found = world.register("first", run="r2")
+    world.conclude(found)
+    monkeypatch.setattr(world.tracking, "log_page", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        world.conclude(found, right=100)
+    assert not [tag for tag in world.registry.version("shoes", found.version).tags if tag.startswith("headrace.gate")]
 
 
 def test_the_tag_that_says_it_is_all_there_comes_last(world, monkeypatch):

@@ -71,6 +71,11 @@ def test_names_are_text_and_never_markup():
     assert "<b>hat</b>" in " ".join(structure.words)
 
 
+def test_a_name_is_no_formula():
+    found = evidence(slices=[{"name": r"$\frac{bag}$", "rows": 300, "right": 270, "champion_right": 267}])
+    assert r"$\frac{bag}$" in " ".join(page(found)[1].words)
+
+
 def test_the_same_verdict_gives_the_same_page():
     assert page(evidence())[0] == page(evidence())[0]
 

@@ -18,7 +18,11 @@ CANDIDATE, CHAMPION, INK = "#1f6f8b", "#c9a66b", "#22313f"
 _WHITE_FROM = 0.4
 """From here on a cell is so dark that dark figures cannot be read on it."""
 
+_as_they_are = rc_context({"text.parse_math": False})
+"""Names are drawn as they are: a `$` in one begins no formula."""
 
+
+@_as_they_are
 def reliability(bins: Sequence[CalibrationBin]) -> str:
     """Accuracy over confidence: on the diagonal a network is as sure as it is right. Bins are as wide as their number says."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
@@ -40,6 +44,7 @@ def reliability(bins: Sequence[CalibrationBin]) -> str:
     return _svg(figure, "reliability")
 
 
+@_as_they_are
 def slice_accuracies(slices: Sequence[SliceEvidence]) -> str:
     """The accuracy on each slice: the candidate's and, where something serves, the champion's above it."""
     figure = Figure(figsize=(6.4, 0.8 + 0.42 * len(slices)), layout="constrained")
@@ -64,6 +69,7 @@ def slice_accuracies(slices: Sequence[SliceEvidence]) -> str:
     return _svg(figure, "slices")
 
 
+@_as_they_are
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     """Each true class's answers in per cent; rows are the truth."""
     matrix = np.asarray(counts)

@@ -1,6 +1,7 @@
 """Making a verdict known where people and machines look: a page, the version's description, its tags.
 
-Order of effects, each repeatable: page → description → a tag for each check → `headrace.gate`, which says that the rest is there.
+Order of effects, each repeatable: an earlier verdict's tags go → page → description → a tag for each check → `headrace.gate`,
+which says that the rest is there.
 """
 
 from __future__ import annotations
@@ -36,12 +37,19 @@ class Recorder:
         Raises:
             NotFoundError: the registry no longer has the version.
         """
+        self._forget(verdict)
         page = render_gate_page(verdict, evidence, classes)
         link = self.tracking.log_page(run_id, verdict.page, page)
         self._describe(verdict, link)
         for check in verdict.checks:
             self._tag(verdict, f"{GATE_TAG}.{check.name}", str(check))
         self._tag(verdict, GATE_TAG, PASSED if verdict.passed else FAILED)
+
+    def _forget(self, verdict: Verdict) -> None:
+        """Take away what an earlier verdict said, its outcome first: it may have had other checks."""
+        for tag in sorted(self.registry.version(verdict.model, verdict.version).tags):
+            if tag == GATE_TAG or tag.startswith(f"{GATE_TAG}."):
+                self.registry.delete_tag(verdict.model, verdict.version, tag)
 
     def _describe(self, verdict: Verdict, link: str) -> None:
         former = self.registry.version(verdict.model, verdict.version).description.partition(_HEADING)[0]
