@@ -250,6 +250,16 @@ class TestDeletedVersions:
         assert serving.aliases == {"slot-1": 1}
         assert kinds(serving, 3) == ["requested", "aliased", "live", "kept"]
 
+    def test_a_failure_that_comes_back_to_a_deleted_version_says_so(self, serving):
+        serving.serving.broken.add(3)
+        serving.registry.delete_version(MODEL, 1)
+        serving.registry.set_alias(MODEL, "slot-1", 3)
+        with pytest.raises(DeploymentFailedError):
+            serving.reconcile()
+        assert serving.aliases == {"slot-2": 2}
+        assert serving.events(1)[-1] == ("kept", "version 1 (slot-1) was deleted from the registry; serving keeps its copy")
+        assert serving.reconcile().done == ()
+
     def test_a_slot_that_is_left_with_another_version_s_alias_is_a_wish(self, serving):
         serving.registry.delete_version(MODEL, 2)
         serving.registry.set_alias(MODEL, "slot-1", 3)

@@ -119,7 +119,7 @@ class _Pass:
         desired = self._desired()
         if desired.standing is not None:
             self._serve(desired.standing)
-            self._note_lost(desired.standing, desired.lost)
+            self._note_lost(desired)
         serves = last_live(self._history())
         return Reconciliation(ensemble=self.ensemble.name, revision=serves.revision if serves else None, done=tuple(self.done))
 
@@ -177,10 +177,10 @@ class _Pass:
         point_slots(self.world.registry, self.ensemble.model, wanted)
         self._record(deployment, EventKind.ALIASED)
 
-    def _note_lost(self, deployment: Deployment, lost: Sequence[Slot]) -> None:
-        for slot in lost:
-            if slot not in kept(deployment):
-                self._record(deployment, EventKind.KEPT, kept_text(slot))
+    def _note_lost(self, desired: Desire) -> None:
+        for slot in desired.lost:
+            if desired.standing is not None and slot not in kept(desired.standing):
+                self._record(desired.standing, EventKind.KEPT, kept_text(slot))
 
     # --- what serves ---
 
@@ -217,6 +217,7 @@ class _Pass:
             point_slots(self.world.registry, self.ensemble.model, former.request.aliases if former else {})
         self.world.rollout.put_back(self.ensemble, former)
         self._record(failed, EventKind.RESTORED, f"revision {former.revision} serves" if former else "nothing serves")
+        self._note_lost(self._read())
 
     # --- the history ---
 
