@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from headrace.specs.base import Spec
+from headrace.specs.canary import CanarySpec
 from headrace.specs.dataset import Name, Sha256
 
 
@@ -82,6 +83,8 @@ class EnsembleSpec(Spec):
     approval_within: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
     """How long a candidate waits for a person, and is left out when nobody came (ISO 8601: `PT12H`)."""
     progressive: Progressive = Progressive.FIRST
+    canary: CanarySpec | None = None
+    """Whether a new choice is first tried on a share of the requests; None: it serves as soon as it has proved itself."""
     replicas: int = Field(default=2, ge=1, le=16)
     """Of each node."""
     combiner: Combiner = Combiner.MEAN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.render.pod import Manifest
 from headrace.render.seldon.container import environment
-from headrace.render.seldon.node import Node, NodeType
+from headrace.render.seldon.node import Node, combiner_node
 from headrace.render.seldon.pod import labels, pod
 from headrace.render.seldon.target import ServingTarget
 from headrace.specs.serving import Autoscaling, EnsembleSpec
@@ -39,7 +39,7 @@ def _autoscaler(fewest: int, autoscaling: Autoscaling) -> Manifest:
 
 
 def _disruptions(node: Node, ensemble: EnsembleSpec) -> Manifest:
-    """On the root alone: the operator's PodDisruptionBudget covers every pod of the graph, and a pod may have only one."""
-    if ensemble.max_unavailable is None or node.type is not NodeType.COMBINER:
+    """On what serves' root alone: the operator's PodDisruptionBudget covers all pods of a graph, and a pod may have only one."""
+    if ensemble.max_unavailable is None or node != combiner_node(ensemble):
         return {}
     return {"pdbSpec": {"maxUnavailable": ensemble.max_unavailable}}

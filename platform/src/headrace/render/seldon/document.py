@@ -16,7 +16,7 @@ from headrace.render.seldon.component import component
 from headrace.render.seldon.executor import executor
 from headrace.render.seldon.graph import graph
 from headrace.render.seldon.marks import marked
-from headrace.render.seldon.node import combiner_node, model_node
+from headrace.render.seldon.node import Node, nodes
 from headrace.render.seldon.target import ServingTarget
 from headrace.specs.serving import EnsembleSpec, SlotMember
 
@@ -43,43 +43,64 @@ def render_deployment(
         InvalidSpecError: a model lies where the target's nodes cannot read it.
     """
     name = name or ensemble.name
-    nodes = [combiner_node(ensemble), *(model_node(member) for member in members)]
     predictor = {
-        "name": PREDICTOR,
-        "replicas": 1,
-        "graph": graph(ensemble, members, target),
-        "componentSpecs": [component(node, ensemble, target, graph_name=name) for node in nodes],
+        **predictor_of(graph(ensemble, members, target), nodes(ensemble, members), ensemble, target, name=name),
         **executor(ensemble, target),
     }
+    return document_of([predictor], ensemble, target, name=name, annotations={MEMBERS_ANNOTATION: told(members)})
+
+
+def predictor_of(root: Manifest, parts: Sequence[Node], ensemble: EnsembleSpec, target: ServingTarget, *, name: str) -> Manifest:
+    """A predictor: its graph, and a componentSpec for each node of it that is a process."""
+    components = [component(node, ensemble, target, graph_name=name) for node in parts]
+    return {"name": PREDICTOR, "replicas": 1, "graph": root, "componentSpecs": components}
+
+
+def document_of(
+    predictors: Sequence[Manifest],
+    ensemble: EnsembleSpec,
+    target: ServingTarget,
+    *,
+    name: str,
+    annotations: Mapping[str, str],
+) -> Manifest:
+    """The whole document."""
     return {
         "apiVersion": API_VERSION,
         "kind": "SeldonDeployment",
-        "metadata": _metadata(name, ensemble, members, target),
+        "metadata": {
+            "name": name,
+            "namespace": target.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
+            "annotations": dict(annotations),
+        },
         "spec": {
             "name": ensemble.name,
             "annotations": {TIMEOUT_ANNOTATION: str(target.rest_timeout_ms)},
-            "predictors": [marked(predictor) if target.cluster else predictor],
+            "predictors": [marked(predictor) if target.cluster else predictor for predictor in predictors],
         },
     }
 
 
+def told(members: Sequence[SlotMember]) -> str:
+    """Filled slots, as an annotation says them."""
+    return json.dumps([member.model_dump(exclude_defaults=True) for member in members])
+
+
 def members_of(document: Mapping[str, Any]) -> tuple[SlotMember, ...]:
-    """The slots a rendered document serves; empty for one that was not rendered here."""
+    """The slots a rendered document serves; empty for one that was not rendered here.
+
+    While a canary is on, those of the ensemble that gets the other requests.
+    """
+    return members_told(document, MEMBERS_ANNOTATION)
+
+
+def members_told(document: Mapping[str, Any], annotation: str) -> tuple[SlotMember, ...]:
+    """The filled slots that an annotation tells; none where it is missing."""
     annotations = document["metadata"].get("annotations", {})
-    return tuple(SlotMember.model_validate(member) for member in json.loads(annotations.get(MEMBERS_ANNOTATION, "[]")))
+    return tuple(SlotMember.model_validate(member) for member in json.loads(annotations.get(annotation, "[]")))
 
 
 def document_digest(document: Mapping[str, Any]) -> str:
     """SHA-256 of what the document asks for; documents with equal digests serve the same."""
     return hashlib.sha256(json.dumps(document["spec"], sort_keys=True).encode()).hexdigest()
-
-
-def _metadata(name: str, ensemble: EnsembleSpec, members: Sequence[SlotMember], target: ServingTarget) -> Manifest:
-    return {
-        "name": name,
-        "namespace": target.namespace,
-        "labels": {"app.kubernetes.io/managed-by": "headrace", "headrace.dev/ensemble": ensemble.name},
-        "annotations": {
-            MEMBERS_ANNOTATION: json.dumps([member.model_dump(exclude_defaults=True) for member in members]),
-        },
-    }

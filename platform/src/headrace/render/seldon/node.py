@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +15,7 @@ MODELS = "/models"
 
 _COMBINERS = {Combiner.MEAN: "headrace.serving.combiner.MeanCombiner"}
 _MODEL = "headrace.serving.onnx_model.OnnxModel"
+_ROOT = "combiner"
 
 
 class NodeType(StrEnum):
@@ -21,6 +23,16 @@ class NodeType(StrEnum):
 
     COMBINER = "COMBINER"
     MODEL = "MODEL"
+
+
+class Branch(StrEnum):
+    """Whose a node is while two ensembles run side by side; the value is what its name begins with.
+
+    What serves keeps its names, so that its nodes run on.
+    """
+
+    SERVING = ""
+    NEW = "new-"
 
 
 @dataclass(frozen=True)
@@ -33,14 +45,24 @@ class Node:
     member: SlotMember | None = None
 
 
-def combiner_node(ensemble: EnsembleSpec) -> Node:
-    """The root."""
-    return Node("combiner", NodeType.COMBINER, _COMBINERS[ensemble.combiner])
+def root_name(branch: Branch = Branch.SERVING) -> str:
+    """What the root of an ensemble is called."""
+    return f"{branch.value}{_ROOT}"
 
 
-def model_node(member: SlotMember) -> Node:
+def combiner_node(ensemble: EnsembleSpec, branch: Branch = Branch.SERVING) -> Node:
+    """The root of an ensemble."""
+    return Node(root_name(branch), NodeType.COMBINER, _COMBINERS[ensemble.combiner])
+
+
+def model_node(member: SlotMember, branch: Branch = Branch.SERVING) -> Node:
     """The node of a slot."""
-    return Node(member.alias, NodeType.MODEL, _MODEL, member)
+    return Node(f"{branch.value}{member.alias}", NodeType.MODEL, _MODEL, member)
+
+
+def nodes(ensemble: EnsembleSpec, members: Sequence[SlotMember], branch: Branch = Branch.SERVING) -> list[Node]:
+    """All nodes of an ensemble, the root first."""
+    return [combiner_node(ensemble, branch), *(model_node(member, branch) for member in members)]
 
 
 def model_folder(member: SlotMember, target: ServingTarget) -> str:

@@ -28,5 +28,7 @@ class ServingTarget(Spec):
     image: str = "headrace/serving:0.1.0"
     rest_timeout_ms: int = Field(default=10_000, ge=1)
     """How long one node may take over one request."""
+    mirrors: bool = True
+    """Whether a `shadow` predictor is sent copies of the requests there. Seldon leaves that to a service mesh."""
     cluster: ClusterTarget | None = None
     """None for the embedded engine: nodes are processes of this machine and read models from its folders."""

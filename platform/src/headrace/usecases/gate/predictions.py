@@ -13,6 +13,9 @@ from headrace.ports.store import ObjectStore
 from headrace.specs.dataset import DatasetVersion
 from headrace.usecases.gate.statistics import Answers, answers_of
 
+EVALUATIONS = "evaluations/"
+"""Below it lie all predictions."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -40,7 +43,7 @@ class Predictions:
 
 def predictions_key(dataset: DatasetVersion, model: str, version: int) -> str:
     """Where they lie: `evaluations/<dataset>/<dataset version>/<model>/<version>.npz`."""
-    return f"evaluations/{dataset.dataset}/{dataset.version}/{model}/{version}.npz"
+    return f"{EVALUATIONS}{dataset.dataset}/{dataset.version}/{model}/{version}.npz"
 
 
 def load_predictions(store: ObjectStore, dataset: DatasetVersion, model: str, version: int) -> Predictions:
@@ -49,7 +52,16 @@ def load_predictions(store: ObjectStore, dataset: DatasetVersion, model: str, ve
     Raises:
         NotFoundError: the version was never measured on that dataset version.
     """
-    with np.load(store.fetch(predictions_key(dataset, model, version))) as arrays:
+    return read_predictions(store, predictions_key(dataset, model, version))
+
+
+def read_predictions(store: ObjectStore, key: str) -> Predictions:
+    """The predictions that lie there.
+
+    Raises:
+        NotFoundError: there are none.
+    """
+    with np.load(store.fetch(key)) as arrays:
         return Predictions(arrays["probabilities"], arrays["labels"])
 
 

@@ -1,0 +1,1 @@
+"""Canaries: what was counted of a new ensemble beside the former one, and whether it goes on by that."""
