@@ -110,6 +110,11 @@ def test_any_process_below_a_replica_may_be_killed_and_no_request_is_lost(engine
     assert after == {**before, ("combiner", 0): before["combiner", 0] + 4, ("slot-1", 0): before["slot-1", 0] + 4}
 
 
+def pids(engine, node):
+    """The main processes of a node's replicas."""
+    return {each["pid"] for each in engine.status("live")["replicas"] if each["node"] == node}
+
+
 def ready(engine, node):
     """The node's first replica, once it can be asked."""
     replica = next(each for each in engine.status("live")["replicas"] if (each["node"], each["replica"]) == (node, 0))
@@ -123,15 +128,18 @@ def below_replica(replica):
     return main.children(recursive=True)
 
 
-def test_a_new_document_rolls_without_a_failed_request(engine, live, graph):
-    former = {each["pid"] for each in engine.status("live")["replicas"]}
+def test_a_new_document_rolls_without_a_failed_request_and_what_is_the_same_runs_on(engine, live, graph):
+    former = {each["pid"] for each in engine.status("live")["replicas"] if each["node"] != "combiner"}
+    combiners = pids(engine, "combiner")
     document, models = graph("live", seeds=(3, 4))
     with Load(engine, "live") as load:
         wait_for(lambda: load.answered > 20, 30, "load flows")
         engine.put(document).raise_for_status()
-        assert engine.settled("live")["state"] == "Available"
+        status = engine.settled("live")
+        assert status["state"] == "Available", status["description"]
         wait_for(lambda: not any(psutil.pid_exists(pid) for pid in former), 30, "the former replicas are gone")
     assert load.failures == []
+    assert pids(engine, "combiner") == combiners
     pixels = images(1)
     reply = engine.ask("live", {"data": {"ndarray": pixels.tolist()}}).json()
     np.testing.assert_allclose(reply["data"]["ndarray"], np.mean([model(pixels) for model in models], axis=0), atol=1e-6)

@@ -11,6 +11,8 @@ import httpx
 
 from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError, UnavailableError
 from headrace.ports.serving import Document
+from headrace.render.seldon import Branch, root_name
+from headrace.specs.canary import BranchFigures, CanaryFigures
 
 _GROUP = "/apis/machinelearning.seldon.io/v1"
 _POLL_SECONDS = 0.2
@@ -80,6 +82,14 @@ class GraphEngine:
         """See the port."""
         return f"{self._url}/seldon/{namespace}/{name}/api/v1.0/predictions"
 
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        """See the port."""
+        reply = self._request("GET", figures_path(namespace, name))
+        if reply.status_code == httpx.codes.NOT_FOUND:
+            return CanaryFigures()
+        _refuse(reply, f"the engine refused to say what it counted of {namespace}/{name}")
+        return figures_told(reply.json())
+
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """See the port."""
         reply = self._request("POST", self.endpoint(namespace, name), json=message)
@@ -107,6 +117,22 @@ class GraphEngine:
 def resource_path(namespace: str, name: str) -> str:
     """Where an engine shows a graph's document."""
     return f"{_GROUP}/namespaces/{namespace}/seldondeployments/{name}"
+
+
+def figures_path(namespace: str, name: str) -> str:
+    """Where an engine says what it has counted of a graph's branches."""
+    return f"{resource_path(namespace, name)}/figures"
+
+
+def figures_told(content: Mapping[str, Any]) -> CanaryFigures:
+    """What an engine says there; a branch that it does not name was never asked."""
+    branches = {name: BranchFigures.model_validate(counted) for name, counted in content["branches"].items()}
+    return CanaryFigures(
+        former=branches.get(root_name(), BranchFigures()),
+        new=branches.get(root_name(Branch.NEW), BranchFigures()),
+        compared=content["compared"],
+        agreed=content["agreed"],
+    )
 
 
 def _refuse(reply: httpx.Response, what: str) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
+from headrace.specs.canary import CanaryFigures
+
 Document = Mapping[str, Any]
 """A SeldonDeployment (machinelearning.seldon.io/v1), as JSON-like data."""
 
@@ -34,6 +36,17 @@ class ServingBackend(Protocol):
 
     def endpoint(self, namespace: str, name: str) -> str:
         """The URL that answers `POST` with a Seldon message."""
+        ...
+
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        """What was counted of the two ensembles of a graph that tries one (`headrace.render.seldon.render_canary`).
+
+        Counted by the processes that run the graph, all of them together, since they began to run this document; one that starts
+        anew begins at nothing. Nothing is counted of a graph without a canary, or of none.
+
+        Raises:
+            UnavailableError: moreover, one of the processes that are asked does not say.
+        """
         ...
 
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:

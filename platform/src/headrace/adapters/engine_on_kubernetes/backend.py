@@ -17,6 +17,7 @@ from headrace.adapters.seldon.endpoint import Endpoint
 from headrace.errors import DeploymentFailedError, HeadraceError, UnavailableError
 from headrace.ports.serving import Document
 from headrace.render.seldon import document_digest
+from headrace.specs.canary import CanaryFigures
 
 _POLL_SECONDS = 0.5
 _NOBODY_SECONDS = 20.0
@@ -76,6 +77,10 @@ class EngineOnKubernetes:
     def endpoint(self, namespace: str, name: str) -> str:
         """See the port."""
         return self._endpoint.address(namespace, name)
+
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        """See the port. Those of engines that have ended are lost."""
+        return self._pods.figures(namespace, name)
 
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """See the port."""

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 from kubernetes.client import ApiClient, DiscoveryV1Api, V1EndpointSlice
 
-from headrace.adapters.graph_engine import resource_path
+from headrace.adapters.graph_engine import figures_path, figures_told, resource_path
 from headrace.adapters.kubernetes.client import translated_errors
+from headrace.errors import UnavailableError
+from headrace.specs.canary import CanaryFigures
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,25 @@ class EnginePods:
     def reports(self, namespace: str, name: str) -> list[Report]:
         """What every engine says of a graph; ending ones are left out."""
         return [self._ask(pod, namespace, name) for pod in self._list(namespace)]
+
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        """What all engines together have counted of a graph's canary.
+
+        Raises:
+            UnavailableError: one that is sent requests does not say.
+        """
+        return sum((self._figures(pod, namespace, name) for pod in self._list(namespace) if pod.ready), CanaryFigures())
+
+    def _figures(self, pod: EnginePod, namespace: str, name: str) -> CanaryFigures:
+        try:
+            reply = self._client.get(pod.url + figures_path(namespace, name))
+            if reply.status_code == httpx.codes.NOT_FOUND:
+                return CanaryFigures()
+            return figures_told(reply.raise_for_status().json())
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise UnavailableError(
+                f"the engine {pod.name} does not say what it counted of {namespace}/{name}: {error}", where=pod.url
+            ) from error
 
     def _list(self, namespace: str) -> list[EnginePod]:
         selector = f"kubernetes.io/service-name={self.service}"

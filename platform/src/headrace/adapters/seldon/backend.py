@@ -9,10 +9,12 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from headrace.adapters.seldon.endpoint import Endpoint
+from headrace.adapters.seldon.executors import Executors
 from headrace.adapters.seldon.resources import SeldonDeployments, as_document, is_leaving
 from headrace.adapters.seldon.watch import OperatorMissingError, Watch
 from headrace.errors import DeploymentFailedError, HeadraceError, NotFoundError, UnavailableError
 from headrace.ports.serving import Document
+from headrace.specs.canary import CanaryFigures
 
 
 class SeldonBackend:
@@ -30,6 +32,7 @@ class SeldonBackend:
         self._resources = SeldonDeployments(client)
         self._watch = Watch(client, self._resources)
         self._endpoint = Endpoint(url)
+        self._executors = Executors(client)
 
     def get(self, namespace: str, name: str) -> Document | None:
         """See the port."""
@@ -64,6 +67,10 @@ class SeldonBackend:
     def endpoint(self, namespace: str, name: str) -> str:
         """See the port."""
         return self._endpoint.address(namespace, name)
+
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        """See the port, and `headrace.adapters.seldon.executor_metrics` for what these figures are worth."""
+        return self._executors.figures(namespace, name)
 
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """See the port."""

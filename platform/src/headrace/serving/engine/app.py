@@ -25,6 +25,7 @@ from headrace.serving.engine.wire import (
 API_VERSION = "machinelearning.seldon.io/v1"
 ALL = f"/apis/{API_VERSION}/seldondeployments"
 ONE = f"/apis/{API_VERSION}/namespaces/{{namespace}}/seldondeployments/{{name}}"
+FIGURES = f"{ONE}/figures"
 PREDICTIONS = f"{PREDICTIONS_PREFIX}{{namespace}}/{{name}}/api/v1.0/predictions"
 
 
@@ -50,6 +51,7 @@ class Edge:
                 web.get(ONE, self.get),
                 web.delete(ONE, self.delete),
                 web.get(ALL, self.list),
+                web.get(FIGURES, self.figures),
                 web.post(PREDICTIONS, self.predict),
                 web.get("/live", self.live),
                 web.get("/ready", self.ready),
@@ -80,6 +82,10 @@ class Edge:
         """Every document."""
         items = [self._document(key, request) for key in sorted(self._graphs.keys())]
         return json_reply({"apiVersion": API_VERSION, "kind": f"{KIND}List", "items": items})
+
+    async def figures(self, request: web.Request) -> web.Response:
+        """What was counted of a graph's branches: by branch its requests, errors, and the seconds that answers took together."""
+        return json_reply(self._graphs.find(_key(request)).figures())
 
     async def predict(self, request: web.Request) -> web.Response:
         """Seldon's prediction call. The reply carries the prediction's id, given by the caller or made here."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.serving.engine.document import Deployment
 from headrace.serving.engine.errors import NotReadyError, RolloutError
-from headrace.serving.engine.generation import Generation
+from headrace.serving.engine.generation import Answer, Generation
 from headrace.serving.engine.replica import Launch
 from headrace.serving.engine.state import DocumentStore, Kept
 
@@ -77,7 +77,7 @@ class Graph:
         if self._state is GraphState.FAILED and proven and (self._live is None or proven.digest == self.desired.digest):
             self._begin(self.desired)
 
-    async def ask(self, message: bytes) -> bytes:
+    async def ask(self, message: bytes) -> Answer:
         """Send a message through the live generation (see `Generation.ask`).
 
         Raises:
@@ -107,6 +107,12 @@ class Graph:
             "desiredDigest": self.desired.digest,
             "replicas": self._live.describe() if self._live else [],
         }
+
+    def figures(self) -> dict[str, Any]:
+        """What the live generation has counted of its branches since it began; `digest` is its spec's."""
+        if self._live is None:
+            return {"digest": None, "branches": {}, "compared": 0, "agreed": 0}
+        return {"digest": self._live.deployment.digest, **self._live.meter.figures()}
 
     def _begin(self, deployment: Deployment) -> None:
         if self._rollout:
@@ -145,7 +151,7 @@ class Graph:
             log.warning("%s/%s: what served before does not start any more: %s", *last.key, error)
 
     async def _replace_live(self, deployment: Deployment) -> None:
-        generation = Generation(deployment, self._launch)
+        generation = Generation(deployment, self._launch, self._live)
         await generation.start()
         former, self._live = self._live, generation
         log.info("%s/%s: %s is live", *deployment.key, deployment.digest)

@@ -28,6 +28,23 @@ class Pool:
         self._replicas = [self._new(index) for index in range(node.replicas)]
         self._restarts = [0] * node.replicas
         self._supervisors: list[asyncio.Task[None]] = []
+        self._users = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every replica is ready."""
+        return all(each.state is ReplicaState.READY for each in self._replicas)
+
+    def acquire(self) -> None:
+        """Count one more generation that asks it."""
+        self._users += 1
+
+    async def release(self) -> None:
+        """Count one less, and end every replica gently after the last one."""
+        self._users -= 1
+        if not self._users:
+            self._leave_alone()
+            await asyncio.gather(*(replica.stop() for replica in self._replicas))
 
     async def start(self) -> None:
         """Start every replica and return when all are ready; from then on they are supervised.
@@ -42,11 +59,6 @@ class Pool:
         """The ready replica with the fewest requests in flight, doubted ones last; None when none but avoided ones are ready."""
         ready = (each for each in self._replicas if each.state is ReplicaState.READY and each not in avoid)
         return min(ready, key=lambda each: (each.doubted, each.in_flight), default=None)
-
-    async def stop(self) -> None:
-        """End every replica gently, and their supervision."""
-        self._leave_alone()
-        await asyncio.gather(*(replica.stop() for replica in self._replicas))
 
     def kill(self) -> None:
         """End every replica at once, and their supervision."""

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from headrace.serving.engine.errors import BadRequestError, EngineError, NodeReplyError, TooLargeError
-from headrace.serving.engine.generation import NodeRefusalError
+from headrace.serving.engine.generation import Answer, NodeRefusalError
 
 PUID_HEADER = "Seldon-Puid"
 PREDICTIONS_PREFIX = "/seldon/"
@@ -68,15 +68,16 @@ def prediction_id(message: Mapping[str, Any], headers: Mapping[str, str]) -> str
     return given
 
 
-def with_id(reply: bytes, puid: str) -> dict[str, Any]:
-    """A graph's reply, with the prediction's id in its meta.
+def with_id(answer: Answer, puid: str) -> dict[str, Any]:
+    """A graph's answer, with the prediction's id in its meta, and which way it went where the document asks for that.
 
     Raises:
         NodeReplyError: the reply is no message.
     """
     try:
-        message = orjson.loads(reply)
-        message["meta"] = {**(message.get("meta") or {}), "puid": puid}
+        message = orjson.loads(answer.message)
+        routing = {} if answer.routing is None else {"routing": answer.routing}
+        message["meta"] = {**(message.get("meta") or {}), **routing, "puid": puid}
     except (orjson.JSONDecodeError, AttributeError, TypeError) as error:
         raise NodeReplyError(f"the graph answered what is no message: {error}") from error
     return dict(message)
