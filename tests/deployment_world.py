@@ -46,12 +46,13 @@ class World:
 
     Args:
         between: stands between the use cases and registry, serving backend, store and history, as a test likes.
+        canary: as the ensemble's spec says it.
     """
 
-    def __init__(self, between=lambda port: port):
+    def __init__(self, between=lambda port: port, canary=None):
         self.registry, self.serving, self.store = FakeRegistry(), FakeServing(), FakeStore()
         self.history = FakeHistory()
-        self.pipeline = pipeline(ensemble={"name": MODEL, "model": MODEL, "minimum": 2})
+        self.pipeline = pipeline(ensemble={"name": MODEL, "model": MODEL, "minimum": 2, "canary": canary})
         self.ensemble = self.pipeline.ensemble
         registry, serving, history = between(self.registry), between(self.serving), between(self.history)
         store = between(self.store)
@@ -60,6 +61,7 @@ class World:
             history=history,
             rollout=Rollout(registry=registry, serving=serving, store=store, target=ServingTarget(namespace=SPACE)),
             locks=FakeLocks(),
+            clock=self.history.now,
         )
         self.promoter = Promoter(registry=registry, history=history, store=self.store, reconciler=self.reconciler)
 

@@ -55,6 +55,14 @@ class FakeHistory:
     def ensembles(self) -> Sequence[str]:
         return sorted(self._deployments)
 
+    def now(self) -> datetime:
+        """The moment of the last event, and whatever was waited since; a clock."""
+        return self._now
+
+    def wait(self, time: timedelta) -> None:
+        """Let time pass."""
+        self._now += time
+
     def _event(self, kind: EventKind, detail: str, digest: str) -> DeploymentEvent:
         self._now += timedelta(seconds=1)
         return DeploymentEvent(kind=kind, at=self._now, detail=detail, digest=digest)

@@ -14,7 +14,9 @@ import numpy as np
 from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError
 from headrace.ports.registry import ModelVersion
 from headrace.ports.serving import Document
-from headrace.render.seldon import members_of
+from headrace.render.seldon import Branch, canary_members_of, members_of
+from headrace.specs.canary import CanaryFigures
+from headrace.specs.serving import SlotMember
 
 
 class FakeRegistry:
@@ -88,7 +90,8 @@ class FakeServing:
     """`ports.serving.ServingBackend` in memory: a linear "model" per version, averaged by weight.
 
     `refuses` names deployments that never become ready, `broken` versions that keep every deployment from it; `skewed` names
-    deployments whose answers are off by the given amount.
+    deployments whose answers are off by the given amount. Every other request of a graph that tries a new ensemble is that one's;
+    `counted` is what such graphs say of both.
     """
 
     def __init__(self) -> None:
@@ -97,13 +100,16 @@ class FakeServing:
         self.refuses: set[str] = set()
         self.broken: set[int] = set()
         self.skewed: dict[str, float] = {}
+        self.counted = CanaryFigures()
+        self._asked = 0
 
     def get(self, namespace: str, name: str) -> Document | None:
         return copy.deepcopy(self.live.get((namespace, name)))
 
     def apply(self, document: Document, *, timeout: timedelta) -> None:
         name = document["metadata"]["name"]
-        if name in self.refuses or self.broken & {member.version for member in members_of(document)}:
+        members = (*members_of(document), *canary_members_of(document))
+        if name in self.refuses or self.broken & {member.version for member in members}:
             raise DeploymentFailedError(f"{name} did not become ready", remedy=f"within {timeout}")
         self.applied.append(copy.deepcopy(dict(document)))
         self.live[document["metadata"]["namespace"], name] = copy.deepcopy(dict(document))
@@ -114,6 +120,16 @@ class FakeServing:
     def endpoint(self, namespace: str, name: str) -> str:
         return f"fake://{namespace}/{name}"
 
+    def figures(self, namespace: str, name: str) -> CanaryFigures:
+        document = self.live.get((namespace, name))
+        return self.counted if document and canary_members_of(document) else CanaryFigures()
+
+    def _answers(self, document: Document) -> tuple[Branch, tuple[SlotMember, ...]]:
+        self._asked += 1
+        new = canary_members_of(document)
+        routed = "children" in document["spec"]["predictors"][0]["graph"]["children"][0]
+        return (Branch.NEW, new) if new and routed and self._asked % 2 else (Branch.SERVING, members_of(document))
+
     def predict(self, namespace: str, name: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         document = self.live.get((namespace, name))
         if document is None:
@@ -121,15 +137,16 @@ class FakeServing:
         inputs = np.asarray(message["data"]["ndarray"])
         if not inputs.size:
             raise InvalidSpecError(f"the graph {namespace}/{name} refused the message: expected rows")
+        branch, members = self._answers(document)
         votes = [
             {
-                "name": member.alias,
+                "name": f"{branch.value}{member.alias}",
                 "version": str(member.version),
                 "probabilities": (fake_probabilities(inputs, member.version) + self.skewed.get(name, 0.0)).tolist(),
             }
-            for member in members_of(document)
+            for member in members
         ]
-        weights = [member.weight for member in members_of(document)]
+        weights = [member.weight for member in members]
         mean = np.average([vote["probabilities"] for vote in votes], axis=0, weights=weights)
         return {"data": {"ndarray": mean.tolist()}, "meta": {"puid": "1", "tags": {"votes": votes}}}
 

@@ -25,6 +25,7 @@ from fakes_deployment import FakeHistory
 from headrace.adapters.kubernetes.client import api_client, refusal
 from headrace.adapters.seldon import resources, watch
 from headrace.adapters.seldon.backend import SeldonBackend
+from headrace.bootstrap import utc_now
 from headrace.errors import DeploymentFailedError, ForbiddenError, InvalidSpecError, NotFoundError, UnavailableError
 from headrace.render.seldon import members_of
 from headrace.specs.serving import NodeResources
@@ -265,7 +266,7 @@ def test_the_endpoint_answers_and_refuses(standing, graphs):
 def test_a_pipelines_candidates_are_promoted_and_verified(standing, graphs, models):
     graph, history = graphs(), FakeHistory()
     rollout = Rollout(registry=models.registry, serving=graph.backend, store=models.store, target=graph.place)
-    reconciler = Reconciler(registry=models.registry, history=history, rollout=rollout, locks=FakeLocks())
+    reconciler = Reconciler(registry=models.registry, history=history, rollout=rollout, locks=FakeLocks(), clock=utc_now)
     promoter = Promoter(registry=models.registry, history=history, store=models.store, reconciler=reconciler)
     made = [models.make(member) for member in ("fourth", "fifth")]
     for candidate in made:

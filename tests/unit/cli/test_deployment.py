@@ -91,7 +91,7 @@ def test_reconciling_says_what_it_found_and_did(world):
 
 def test_all_that_are_declared_are_reconciled_when_none_is_named(world):
     (passed,) = json.loads(run("reconcile", "--json"))
-    assert passed == {"ensemble": MODEL, "revision": None, "done": []}
+    assert passed == {"ensemble": MODEL, "revision": None, "done": [], "waits": ""}
 
 
 def test_an_ensemble_that_no_pipeline_declares_is_refused(world):

@@ -109,7 +109,8 @@ class Wiring:
             secrets=kubernetes.serving_secrets,
             priority_class=kubernetes.serving_priority_class,
         )
-        return ServingTarget(namespace=self.settings.namespace, image=kubernetes.serving_image, cluster=cluster)
+        mirrors = self.settings.serving_backend is not ServingBackendKind.SELDON
+        return ServingTarget(namespace=self.settings.namespace, image=kubernetes.serving_image, mirrors=mirrors, cluster=cluster)
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
@@ -164,6 +165,7 @@ class Wiring:
             history=self.history,
             rollout=Rollout(registry=self.registry, serving=self.serving, store=self.store, target=self.serving_target),
             locks=self.locks,
+            clock=utc_now,
         )
 
     @cached_property

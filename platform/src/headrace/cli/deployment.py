@@ -137,7 +137,7 @@ def pass_rows(found: Reconciliation) -> list[tuple[str, str, str]]:
     from rich.markup import escape
 
     revision = f"revision {found.revision}" if found.revision else "nothing"
-    done = found.done or ("as desired",)
+    done = (*found.done, *([found.waits] if found.waits else [])) or ("as desired",)
     return [(found.ensemble, revision, escape(done[0])), *(("", "", escape(each)) for each in done[1:])]
 
 
@@ -154,5 +154,9 @@ def _show(deployment: Deployment, *, as_json: bool) -> None:
     if as_json:
         show_json(plain(deployment))
         return
-    typer.echo(f"{deployment.request.ensemble} serves revision {deployment.revision}: {deployment.request.why}")
+    name, revision = deployment.request.ensemble, deployment.revision
+    if deployment.canary and deployment.on_trial:
+        typer.echo(f"revision {revision} of {name} is a canary: {deployment.canary.detail}. `headrace serving {name}` tells")
+    else:
+        typer.echo(f"{name} serves revision {revision}: {deployment.request.why}")
     show_table(("slot", "version", "weight", "run", "dataset version"), member_rows(deployment))

@@ -19,7 +19,7 @@ Ensemble = Annotated[str, typer.Argument(help="The ensemble's name.")]
 Revision = Annotated[int, typer.Argument(min=1, help="A revision, as `headrace history` numbers them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
-_COLOURS = {"live": "green", "failed": "red", "restored": "red", "superseded": "dim"}
+_COLOURS = {"live": "green", "failed": "red", "withdrawn": "red", "restored": "red", "superseded": "dim", "canary": "cyan"}
 _MEMBER = ("slot", "version", "weight", "run", "dataset version")
 
 
@@ -47,7 +47,7 @@ def serving(
     as_json: AsJson = False,
 ) -> None:
     """Show what serves, or what served at a moment."""
-    from headrace.specs.deployment import live_at
+    from headrace.specs.deployment import canary_at, live_at
 
     moment = parse_moment(at) if at else datetime.now(UTC)
     known = _deployments(ensemble)
@@ -56,11 +56,16 @@ def serving(
         raise NotFoundError(
             f"nothing served {'then' if at else 'yet'}", where=f"ensemble {ensemble}", remedy=_first_live(known, ensemble)
         )
+    tried = canary_at(known, moment)
     if as_json:
-        show_json({"at": moment, **plain(found, known)})
+        show_json({"at": moment, **plain(found, known), "canary": plain(tried, known) if tried else None})
         return
     typer.echo(f"revision {found.revision}, live {span(found, known)}, asked for by {found.request.who}: {found.request.why}\n")
     show_table(_MEMBER, member_rows(found))
+    if tried and tried.canary:
+        since = f"a canary since {_moment(tried.canary.at)}: {tried.canary.detail}"
+        typer.echo(f"\nrevision {tried.revision}, {since}; asked for by {tried.request.who}: {tried.request.why}\n")
+        show_table(_MEMBER, member_rows(tried))
 
 
 def diff(ensemble: Ensemble, first: Revision, second: Revision, as_json: AsJson = False) -> None:

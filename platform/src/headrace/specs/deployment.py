@@ -40,12 +40,18 @@ class EventKind(StrEnum):
     REQUESTED = "requested"
     ALIASED = "aliased"
     """The registry's aliases say so."""
+    CANARY = "canary"
+    """A share of the requests goes to it, beside what serves (with the digest of the document that does so)."""
+    CONFIRMED = "confirmed"
+    """As a canary it was not worse than what serves; the detail says by which figures."""
+    WITHDRAWN = "withdrawn"
+    """As a canary it was worse, or had too few requests to tell; the detail says which, with the figures."""
     LIVE = "live"
     """It serves, and its answers are those recorded at training."""
     FAILED = "failed"
     """It did not start, or answered otherwise; the detail is the reason."""
     RESTORED = "restored"
-    """After a failure, the aliases and the graph are those of the last live revision again."""
+    """After a failure or a withdrawal, the aliases and the graph are those of the last live revision again."""
     SUPERSEDED = "superseded"
     """A newer wish came before it went live."""
     REPAIRED = "repaired"
@@ -58,12 +64,19 @@ class EventKind(StrEnum):
 _OUTCOMES = (
     EventKind.RESTORED,
     EventKind.FAILED,
+    EventKind.WITHDRAWN,
     EventKind.LIVE,
     EventKind.SUPERSEDED,
+    EventKind.CONFIRMED,
+    EventKind.CANARY,
     EventKind.ALIASED,
     EventKind.REQUESTED,
 )
 """The events that decide, the strongest first."""
+
+
+_TRIED = frozenset({EventKind.LIVE, EventKind.FAILED, EventKind.WITHDRAWN, EventKind.SUPERSEDED})
+"""The events that end a canary."""
 
 
 class Slot(Spec):
@@ -154,14 +167,29 @@ class Deployment(Spec):
 
     @property
     def reason(self) -> str:
-        """Why it failed, or what superseded it; empty when neither happened."""
-        told = (EventKind.FAILED, EventKind.SUPERSEDED)
+        """Why it failed or was withdrawn, or what superseded it; empty when none of these happened."""
+        told = (EventKind.FAILED, EventKind.WITHDRAWN, EventKind.SUPERSEDED)
         return next((event.detail for event in self.events if event.kind in told), "")
 
     @property
     def pending(self) -> bool:
         """Whether it may still go live."""
-        return self.outcome in {EventKind.REQUESTED, EventKind.ALIASED}
+        return self.on_trial or self.outcome in {EventKind.REQUESTED, EventKind.ALIASED}
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it is a canary: a share of the requests is its own, and the rest not yet."""
+        return self.outcome in {EventKind.CANARY, EventKind.CONFIRMED}
+
+    @property
+    def canary(self) -> DeploymentEvent | None:
+        """How it began to be a canary; None when it never was one."""
+        return next((event for event in self.events if event.kind is EventKind.CANARY), None)
+
+    @property
+    def to_restore(self) -> bool:
+        """Whether it failed or was withdrawn, and what served before is not back yet."""
+        return self.outcome in {EventKind.FAILED, EventKind.WITHDRAWN}
 
     @property
     def aliases_due(self) -> bool:
@@ -178,6 +206,8 @@ class Reconciliation(Spec):
     """The one that serves now; None when nothing does."""
     done: tuple[str, ...] = ()
     """In words, in order; empty when everything was as desired."""
+    waits: str = ""
+    """What a canary that is on waits for, with its figures up to now; empty when none is."""
 
 
 def last_live(history: Iterable[Deployment]) -> Deployment | None:
@@ -192,6 +222,15 @@ def last_live(history: Iterable[Deployment]) -> Deployment | None:
 def live_at(history: Iterable[Deployment], moment: datetime) -> Deployment | None:
     """The revision that served then, by a history, oldest first; None when nothing did yet."""
     return last_live(deployment for deployment in history if deployment.live is not None and deployment.live <= moment)
+
+
+def canary_at(history: Iterable[Deployment], moment: datetime) -> Deployment | None:
+    """The revision that was a canary then, by a history; None when none was."""
+    for deployment in history:
+        told = [event.kind for event in deployment.events if event.at <= moment]
+        if EventKind.CANARY in told and not _TRIED.intersection(told):
+            return deployment
+    return None
 
 
 def ended(history: Sequence[Deployment], deployment: Deployment) -> datetime | None:

@@ -205,6 +205,8 @@ class PromoteResult(Spec):
     """Of the applied document."""
     revision: int
     """Of the ensemble's history."""
+    on_trial: bool = False
+    """Whether it is a canary yet: `former` gets the other requests, and later passes take it on or back."""
     accuracy: float
     """Of the chosen ones together, on the validation split."""
     alone: dict[str, float]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.errors import CorruptError, DeploymentFailedError
 from headrace.ports.serving import ServingBackend
 from headrace.ports.store import ObjectStore
+from headrace.render.seldon import Branch
 from headrace.specs.serving import SlotMember
 from headrace.specs.step import Verification
 from headrace.usecases.publish import published_prefix
@@ -27,21 +28,36 @@ def ask_golden(
     name: str,
     members: Sequence[SlotMember],
     tolerance: float,
+    new: Sequence[SlotMember] = (),
 ) -> Verification:
     """Send every member's golden examples, one a request, and compare.
 
-    Each member's vote must equal its own recorded output, and the aggregate their weighted mean, to `tolerance`.
+    Each member's vote must equal its own recorded output, and the aggregate their weighted mean, to `tolerance`. Where a canary
+    is on, either ensemble may answer: the votes say which, and those of the members that were not asked for nothing but the mean.
+
+    Args:
+        serving: runs the graph.
+        store: has what was recorded.
+        namespace: of the graph.
+        name: of the graph.
+        members: what serves.
+        tolerance: the largest absolute difference allowed.
+        new: a canary's members, beside them.
 
     Raises:
         DeploymentFailedError: an answer differs by more, or a member did not vote.
         CorruptError: what was recorded of a member cannot be read.
     """
     worst, requests = 0.0, 0
-    for member in members:
+    ensembles = {Branch.SERVING: members, Branch.NEW: new}
+    for branch, member in [(branch, member) for branch, its in ensembles.items() for member in its]:
         inputs, outputs = _golden(store, member)
         for example, expected in zip(inputs, outputs, strict=True):
             reply = serving.predict(namespace, name, {"data": {"ndarray": example[None].tolist()}})
-            difference = _difference(reply, member, expected, members)
+            votes = _votes(reply)
+            answers = Branch.NEW if any(name.startswith(Branch.NEW.value) for name in votes) else Branch.SERVING
+            recorded = {member.alias: expected} if answers is branch else {}
+            difference = _difference(reply, votes, recorded, ensembles[answers], answers)
             requests, worst = requests + 1, max(worst, difference)
             if not difference <= tolerance:
                 raise DeploymentFailedError(
@@ -66,12 +82,23 @@ def _golden(store: ObjectStore, member: SlotMember) -> tuple[Array, Array]:
         ) from error
 
 
-def _difference(reply: Mapping[str, Any], member: SlotMember, expected: Array, members: Sequence[SlotMember]) -> float:
-    """The largest absolute difference of a one-row reply, in the member's vote and in the aggregate."""
-    votes = {vote["name"]: np.asarray(vote["probabilities"][0]) for vote in reply["meta"]["tags"]["votes"]}
-    missing = [other.alias for other in members if other.alias not in votes]
+def _votes(reply: Mapping[str, Any]) -> Mapping[str, Array]:
+    return {vote["name"]: np.asarray(vote["probabilities"][0]) for vote in reply["meta"]["tags"]["votes"]}
+
+
+def _difference(
+    reply: Mapping[str, Any],
+    votes: Mapping[str, Array],
+    recorded: Mapping[str, Array],
+    members: Sequence[SlotMember],
+    branch: Branch,
+) -> float:
+    """The largest absolute difference of a one-row reply, in the votes that are on record and in the aggregate."""
+    names = {member.alias: f"{branch.value}{member.alias}" for member in members}
+    missing = [name for name in names.values() if name not in votes]
     if missing:
         raise DeploymentFailedError(f"no vote of {', '.join(missing)} in the reply", where=str(reply["meta"].get("puid", "")))
-    mean = np.average([votes[other.alias] for other in members], axis=0, weights=[other.weight for other in members])
+    mean = np.average([votes[names[each.alias]] for each in members], axis=0, weights=[each.weight for each in members])
     aggregate = np.asarray(reply["data"]["ndarray"][0])
-    return float(max(np.abs(votes[member.alias] - expected).max(), np.abs(aggregate - mean).max()))
+    differences = [np.abs(votes[names[alias]] - expected).max() for alias, expected in recorded.items()]
+    return float(max([*differences, np.abs(aggregate - mean).max()]))

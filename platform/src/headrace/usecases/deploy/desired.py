@@ -63,7 +63,7 @@ def slots_named(aliases: Mapping[str, int]) -> dict[int, int]:
 def standing(history: Sequence[Deployment]) -> Deployment | None:
     """The newest revision that the aliases were set for and that did not fail, from a history, oldest first."""
     stands = (EventKind.ALIASED, EventKind.LIVE)
-    return next((deployment for deployment in reversed(history) if deployment.outcome in stands), None)
+    return next((each for each in reversed(history) if each.on_trial or each.outcome in stands), None)
 
 
 def missing(deployment: Deployment, aliases: Mapping[str, int]) -> tuple[Slot, ...]:
@@ -115,7 +115,7 @@ def unreconciled(history: Sequence[Deployment], aliases: Mapping[str, int]) -> s
     What only the serving backend can tell, drift, does not show here.
     """
     newest = history[-1] if history else None
-    if newest and (newest.pending or newest.outcome is EventKind.FAILED):
+    if newest and (newest.pending or newest.to_restore):
         return f"revision {newest.revision}"
     stands = standing(history)
     known = {slot.version for slot in kept(stands)} if stands else set[int]()
@@ -130,6 +130,6 @@ def under_way(history: Sequence[Deployment], now: datetime) -> bool:
 
     A watcher leaves it alone: a pass of its own would only wait for the ensemble's lock.
     """
-    if not history or not (history[-1].pending or history[-1].outcome is EventKind.FAILED):
+    if not history or not (history[-1].pending or history[-1].to_restore):
         return False
     return now - history[-1].events[-1].at < UNDER_WAY_WITHIN

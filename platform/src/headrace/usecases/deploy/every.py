@@ -26,8 +26,8 @@ def reconcile_each(ensembles: Iterable[str], reconcile: Callable[[str], Reconcil
             log(f"{name}: {error}")
         else:
             passes.append(passed)
-            for done in passed.done or ("as desired",):
-                log(f"{name}: {done}")
+            for said in (*passed.done, *([passed.waits] if passed.waits else [])) or ("as desired",):
+                log(f"{name}: {said}")
     if len(failures) > 1:
         told = "; ".join(f"{name}: {error}" for name, error in failures.items())
         raise DeploymentFailedError(f"{len(failures)} ensembles could not be reconciled: {told}") from next(

@@ -23,18 +23,19 @@ class RolloutStep(Enum):
     """Ask the live endpoint the golden requests."""
 
 
-def plan(*, live: bool, current: Document | None, wanted: Document) -> tuple[RolloutStep, ...]:
+def plan(*, live: bool, current: Document | None, wanted: Document, proven: bool = False) -> tuple[RolloutStep, ...]:
     """The steps that make a document what serves.
 
     Args:
         live: whether its revision was live already, so that what differs now is drift.
         current: what serves, or is about to; None for nothing.
         wanted: what should.
+        proven: whether its nodes have served already, as a canary's.
     """
     same = current is not None and document_digest(current) == document_digest(wanted)
     if live and same:
         return ()
-    if live or same:  # proven before, or applied by a pass that died before it could say so
+    if live or same or proven:  # proven before, or applied by a pass that died before it could say so
         return (RolloutStep.APPLY, RolloutStep.VERIFY)
     return (RolloutStep.PREVIEW, RolloutStep.APPLY, RolloutStep.VERIFY)
 

@@ -2,14 +2,18 @@
 
 A pass looks where things stand, and goes on from there; it leaves nothing in memory that the next one would need. So it may be
 killed after any of its effects: the next pass ends where this one would have, or, when that fails, where it began.
+
+No pass waits for a canary: it begins one, or looks at its figures and takes it on or back, or leaves it to a later pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from headrace.errors import CorruptError, DeploymentFailedError, InvalidSpecError, NotFoundError
+from headrace.ports.clock import Clock
 from headrace.ports.history import DeploymentHistory
 from headrace.ports.locks import Locks
 from headrace.ports.registry import ModelRegistry
@@ -23,6 +27,7 @@ from headrace.specs.deployment import (
     last_live,
 )
 from headrace.specs.serving import EnsembleSpec
+from headrace.usecases.canary.decide import Decision, Outcome
 from headrace.usecases.deploy.desired import (
     Desire,
     Wish,
@@ -37,6 +42,7 @@ from headrace.usecases.deploy.desired import (
 from headrace.usecases.deploy.plan import RolloutStep, differences, plan
 from headrace.usecases.deploy.rollout import FilledGraph, Rollout
 from headrace.usecases.deploy.slots import is_registered, point_slots, reject
+from headrace.usecases.deploy.trial import Trial, judge, trial
 
 _REFUSALS = (DeploymentFailedError, NotFoundError, CorruptError, InvalidSpecError)
 """What a revision fails for. Anything else, a service that does not answer above all, says nothing about it."""
@@ -51,6 +57,7 @@ class Reconciler:
     history: DeploymentHistory
     rollout: Rollout
     locks: Locks
+    clock: Clock
 
     def reconcile(self, ensemble: EnsembleSpec, *, who: str) -> Reconciliation:
         """Make what is desired of an ensemble what serves; the newest wish counts.
@@ -62,7 +69,7 @@ class Reconciler:
         Raises:
             DeploymentFailedError: what is desired does not start, or answers otherwise than at training; so do
                 NotFoundError, CorruptError and InvalidSpecError of its versions. The reason is recorded, and aliases and
-                graph are those of the last live revision.
+                graph are those of the last live revision. The same goes for a canary that is withdrawn.
             UnavailableError: a service does not answer; the next pass goes on.
         """
         with self.locks.hold(f"ensemble/{ensemble.name}"):
@@ -70,6 +77,8 @@ class Reconciler:
 
     def deploy(self, ensemble: EnsembleSpec, request: DeploymentRequest) -> Deployment:
         """Make what is asked for what serves, and return its revision. Asking again for the newest revision makes no other.
+
+        Where the ensemble has a canary, the revision may be `on_trial` only; later passes take it on or back.
 
         A run of a pipeline that asks again is a retry, and older than whatever the aliases were moved to since; a person who
         asks again means it.
@@ -84,7 +93,7 @@ class Reconciler:
         asked = self._asked_before(ensemble, request) or self.history.request(request)
         self.reconcile(ensemble, who=request.who)
         deployment = self.history.deployment(name, asked.revision)
-        if deployment.live is None:
+        if deployment.live is None and not deployment.on_trial:
             raise DeploymentFailedError(
                 f"revision {deployment.revision} of {name} did not go live: {deployment.outcome} {deployment.reason}".rstrip(),
                 where=f"ensemble {name}",
@@ -111,6 +120,7 @@ class _Pass:
     ensemble: EnsembleSpec
     who: str
     done: list[str] = field(default_factory=list)
+    waits: str = ""
 
     def run(self) -> Reconciliation:
         self.world.rollout.clear_preview(self.ensemble)
@@ -121,7 +131,12 @@ class _Pass:
             self._serve(desired.standing)
             self._note_lost(desired)
         serves = last_live(self._history())
-        return Reconciliation(ensemble=self.ensemble.name, revision=serves.revision if serves else None, done=tuple(self.done))
+        return Reconciliation(
+            ensemble=self.ensemble.name,
+            revision=serves.revision if serves else None,
+            done=tuple(self.done),
+            waits=self.waits,
+        )
 
     # --- what is desired ---
 
@@ -185,32 +200,64 @@ class _Pass:
     # --- what serves ---
 
     def _serve(self, deployment: Deployment) -> None:
-        """Make the revision what serves."""
+        """Make the revision what serves; or a canary first, as long as that takes."""
+        tried = trial(self.ensemble, self._history(), deployment)
         try:
-            graph = self.world.rollout.fill(self.ensemble, deployment)
-            self._roll_out(deployment, graph)
+            if tried is None or (decision := self._try(deployment, tried)).outcome is Outcome.ON:
+                self._roll_out(deployment, self.world.rollout.fill(self.ensemble, deployment))
+                return
         except _REFUSALS as refusal:
             if deployment.live is None:
                 self._record(deployment, EventKind.FAILED, str(refusal))
                 self._finish_failure()
             raise
+        if decision.outcome is Outcome.BACK:
+            self._withdraw(deployment, decision.reason)
+        self.waits = f"revision {deployment.revision} is a canary {decision.reason}"
 
     def _roll_out(self, deployment: Deployment, graph: FilledGraph) -> None:
+        live = deployment.live is not None
+        self._apply(deployment, graph, EventKind.LIVE, there=live, proven=deployment.canary is not None)
+
+    def _try(self, deployment: Deployment, tried: Trial) -> Decision:
+        """Have the revision be a canary, and look how it does."""
+        graph = self.world.rollout.fill_canary(self.ensemble, tried.canary, deployment, tried.former)
+        on_trial = deployment.canary is not None
+        self._apply(deployment, graph, EventKind.CANARY, there=on_trial, detail=tried.began)
+        if not on_trial:
+            return Decision(Outcome.WAIT, "from now on")
+        decision = judge(self.world.rollout, self.world.clock, tried, deployment, graph)
+        if decision.outcome is Outcome.ON:
+            self._record(deployment, EventKind.CONFIRMED, decision.reason)
+        return decision
+
+    def _apply(
+        self, deployment: Deployment, graph: FilledGraph, kind: EventKind, *, there: bool, proven: bool = False, detail: str = ""
+    ) -> None:
+        """Make the graph what runs, and record that it does; or, where it did before, what of it was put right."""
         current = self.world.rollout.current(self.ensemble)
-        was_live = deployment.live is not None
-        steps = plan(live=was_live, current=current, wanted=graph.document)
+        steps = plan(live=there, current=current, wanted=graph.document, proven=proven)
         for step in steps:
             self.world.rollout.perform(step, graph)
             self.done.append(f"revision {deployment.revision}: {_DONE[step]}")
-        if was_live and steps:
+        if there and steps:
             self._record(deployment, EventKind.REPAIRED, differences(current, graph.document), graph)
-        elif not was_live:
-            self._record(deployment, EventKind.LIVE, "", graph)
+        elif not there:
+            self._record(deployment, kind, detail, graph)
+
+    def _withdraw(self, deployment: Deployment, reason: str) -> NoReturn:
+        self._record(deployment, EventKind.WITHDRAWN, reason)
+        self._finish_failure()
+        raise DeploymentFailedError(
+            f"revision {deployment.revision} was withdrawn as a canary: {reason}",
+            where=f"ensemble {self.ensemble.name}",
+            remedy="What served before serves. Look at its nodes' logs, or widen the limits and promote it again.",
+        )
 
     def _finish_failure(self) -> None:
-        """After a failed revision, make aliases and graph those of the last live one."""
+        """After a revision that failed or was withdrawn, make aliases and graph those of the last live one."""
         history = self._history()
-        if not history or history[-1].outcome is not EventKind.FAILED:
+        if not history or not history[-1].to_restore:
             return
         failed, former = history[-1], last_live(history)
         if not moved_since(self.world.registry.aliases(self.ensemble.model), failed, former):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from headrace.ports.registry import ModelRegistry
 from headrace.ports.serving import Document, ServingBackend
 from headrace.ports.store import ObjectStore
-from headrace.render.seldon import ServingTarget, document_digest, render_deployment
+from headrace.render.seldon import ServingTarget, document_digest, render_canary, render_deployment
+from headrace.specs.canary import CanaryFigures, CanarySpec
 from headrace.specs.deployment import Deployment
 from headrace.specs.serving import Endpoint, EnsembleSpec, SlotMember
 from headrace.usecases.deploy.plan import RolloutStep
@@ -29,6 +30,8 @@ class FilledGraph:
     ensemble: EnsembleSpec
     members: tuple[SlotMember, ...]
     document: Document
+    former: tuple[SlotMember, ...] = ()
+    """Beside a canary: the members that get the other requests."""
 
     @property
     def digest(self) -> str:
@@ -53,11 +56,27 @@ class Rollout:
             CorruptError: a version lacks a file that serving needs.
             InvalidSpecError: a model lies where the graph's nodes cannot read it.
         """
-        members = tuple(
+        members = self._publish(ensemble, deployment)
+        return FilledGraph(ensemble, members, render_deployment(ensemble, members, self.target))
+
+    def fill_canary(self, ensemble: EnsembleSpec, canary: CanarySpec, deployment: Deployment, former: Deployment) -> FilledGraph:
+        """Likewise a graph in which a share of the requests goes to the revision, and the others to a former one.
+
+        Raises:
+            NotFoundError, CorruptError, InvalidSpecError: as `fill`; or what runs the graphs knows no shadow.
+        """
+        members, beside = self._publish(ensemble, deployment), self._publish(ensemble, former)
+        return FilledGraph(ensemble, members, render_canary(ensemble, canary, beside, members, self.target), beside)
+
+    def _publish(self, ensemble: EnsembleSpec, deployment: Deployment) -> tuple[SlotMember, ...]:
+        return tuple(
             publish(ensemble.model, slot.version, slot=slot.slot, weight=slot.weight, registry=self.registry, store=self.store)
             for slot in deployment.request.slots
         )
-        return FilledGraph(ensemble, members, render_deployment(ensemble, members, self.target))
+
+    def figures(self, ensemble: EnsembleSpec) -> CanaryFigures:
+        """What was counted of the ensemble's canary."""
+        return self.serving.figures(self.target.namespace, ensemble.name)
 
     def current(self, ensemble: EnsembleSpec) -> Document | None:
         """What serves, or is about to."""
@@ -111,9 +130,17 @@ class Rollout:
             self.serving.delete(self.target.namespace, name)
 
     def _ask(self, graph: FilledGraph, name: str) -> None:
-        members: Sequence[SlotMember] = graph.members
-        tolerance = graph.ensemble.tolerance
-        ask_golden(self.serving, self.store, namespace=self.target.namespace, name=name, members=members, tolerance=tolerance)
+        """Of a live canary the former members are asked for, too: whichever ensemble answers has to answer right."""
+        beside = graph.former if name == graph.ensemble.name else ()
+        ask_golden(
+            self.serving,
+            self.store,
+            namespace=self.target.namespace,
+            name=name,
+            members=beside or graph.members,
+            new=graph.members if beside else (),
+            tolerance=graph.ensemble.tolerance,
+        )
 
 
 def preview_name(ensemble: EnsembleSpec) -> str:
