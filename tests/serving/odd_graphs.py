@@ -26,6 +26,12 @@ def answering(name, message=TWO_CLASSES, *, component="Answer", **parameters):
     return node(name, f"odd_components.{component}", message=json.dumps(message), **parameters)
 
 
+def lots_between(former, new, *, share):
+    """Seldon's random router over two nodes, the second of which gets the share."""
+    ratio = [{"name": "ratioA", "type": "FLOAT", "value": str(1 - share)}]
+    return {"name": "canary", "implementation": "RANDOM_ABTEST", "children": [former, new], "parameters": ratio}
+
+
 def mean_of(*children, name="combiner", **parameters):
     """The platform's own combiner over some children."""
     return node(name, "headrace.serving.combiner.MeanCombiner", *children, kind="COMBINER", **parameters)
@@ -45,8 +51,9 @@ def deployment(name, graph, *, replicas=1, timeout_ms=10_000):
 
 def _strip(graph, specs):
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
-    environment = {"MODEL_NAME": graph.pop("component"), "PYTHONPATH": path}
-    env = [{"name": key, "value": value} for key, value in environment.items()]
-    specs.append({"spec": {"containers": [{"name": graph["name"], "image": "odd:1", "env": env}]}})
+    if component := graph.pop("component", None):
+        environment = {"MODEL_NAME": component, "PYTHONPATH": path}
+        env = [{"name": key, "value": value} for key, value in environment.items()]
+        specs.append({"spec": {"containers": [{"name": graph["name"], "image": "odd:1", "env": env}]}})
     for child in graph["children"]:
         _strip(child, specs)

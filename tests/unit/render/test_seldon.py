@@ -9,9 +9,18 @@ import yaml
 
 from golden import assert_golden
 from headrace.errors import InvalidSpecError
-from headrace.render.seldon import ClusterTarget, ServingTarget, document_digest, members_of, render_deployment
+from headrace.render.seldon import (
+    ClusterTarget,
+    ServingTarget,
+    canary_members_of,
+    document_digest,
+    members_of,
+    render_canary,
+    render_deployment,
+)
 from headrace.render.seldon.marks import MARK
 from headrace.serving.engine.document import parse
+from headrace.specs.canary import CanarySpec
 from headrace.specs.serving import Autoscaling, EnsembleSpec, NodeResources, RequestLog, SlotMember
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -64,6 +73,61 @@ def test_the_whole_document(name, count, replicas):
 def test_the_whole_document_for_a_cluster(name, options):
     document = render_deployment(_ensemble(**options), _published(2), CLUSTER)
     assert_golden(GOLDEN / f"seldon-{name}.yaml", _text(document))
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+@pytest.mark.parametrize("place", ["embedded", "cluster"])
+def test_the_whole_document_of_a_canary(mode, place):
+    members, target = {"embedded": (_members, TARGET), "cluster": (_published, CLUSTER)}[place]
+    document = _canary(mode, members(1), members(2), target, **({"max_unavailable": 1} if place == "cluster" else {}))
+    assert_golden(GOLDEN / f"seldon-{mode}-{place}.yaml", _text(document))
+
+
+def _canary(mode, former, new, target, *, share=0.1, **options):
+    later = [member.model_copy(update={"version": member.version + 10}) for member in new]
+    return render_canary(_ensemble(**options), CanarySpec(share=share, mode=mode), former, later, target)
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+def test_a_canary_tells_whom_it_serves_beside_and_its_names_do_not_collide(mode):
+    document = _canary(mode, _published(2), _published(2), CLUSTER)
+    assert members_of(document) == tuple(_published(2))
+    assert [member.version for member in canary_members_of(document)] == [17, 18]
+    assert canary_members_of(render_deployment(_ensemble(), _published(2), CLUSTER)) == ()
+    names = [node.name for node in parse(document, namespace="ml", name="fashion-mnist").nodes]
+    assert names == ["combiner", "slot-1", "slot-2", "new-combiner", "new-slot-1", "new-slot-2"]
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+def test_what_serves_keeps_its_components_places_and_pods_beside_a_canary(mode):
+    alone = render_deployment(_ensemble(), _published(2), CLUSTER)
+    both = _canary(mode, _published(2), _published(2), CLUSTER)
+    before, after = (document["spec"]["predictors"][0]["componentSpecs"] for document in (alone, both))
+    assert after[1:3] == before[1:]
+    assert after[0]["spec"] == before[0]["spec"], "but for its mark: the executor beside it learns the new graph"
+    assert (after[0]["metadata"] == before[0]["metadata"]) == (mode == "shadow")
+
+
+def test_the_share_is_the_second_child_s():
+    document = _canary("canary", _members(1), _members(1), TARGET, share=0.25)
+    deployment = parse(document, namespace="ml", name="fashion-mnist")
+    assert [child.name for child in deployment.root.children] == ["combiner", "new-combiner"]
+    assert deployment.root.ratio == 0.75
+    assert deployment.tells_routes
+    shadow = parse(_canary("shadow", _members(1), _members(1), TARGET, share=0.25), namespace="ml", name="fashion-mnist")
+    assert (shadow.root.name, shadow.shadow.root.name, shadow.shadow.share) == ("combiner", "new-combiner", 0.25)
+
+
+def test_the_router_is_one_that_seldon_s_executor_draws_lots_for_itself():
+    root = _canary("canary", _members(1), _members(1), TARGET)["spec"]["predictors"][0]["graph"]
+    assert "type" not in root, "it would ask a container"
+    assert root["parameters"] == [{"name": "ratioA", "type": "FLOAT", "value": "0.9"}], "another one, and it takes a half"
+
+
+def test_a_shadow_is_refused_where_seldon_would_run_it():
+    with pytest.raises(InvalidSpecError, match="no shadow without a service mesh"):
+        _canary("shadow", _published(1), _published(1), CLUSTER.model_copy(update={"mirrors": False}))
+    assert _canary("canary", _published(1), _published(1), CLUSTER.model_copy(update={"mirrors": False}))
 
 
 def test_the_engine_runs_the_document_for_a_cluster_as_well():

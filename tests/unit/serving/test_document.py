@@ -110,7 +110,76 @@ def child(document):
     return predictor(document)["graph"]["children"][0]
 
 
+def route(document, **changes):
+    """Put a router, that draws lots between the combiner and a model, over the document's graph."""
+    other = {"name": "other", "type": "MODEL"}
+    spec = copy.deepcopy(predictor(document)["componentSpecs"][1])
+    spec["spec"]["containers"][0]["name"] = "other"
+    predictor(document)["componentSpecs"].append(spec)
+    router = {"name": "lots", "implementation": "RANDOM_ABTEST", "children": [predictor(document)["graph"], other]}
+    predictor(document)["graph"] = {**router, **changes}
+
+
+def shadow(document, **changes):
+    """Give the document a shadow of one model."""
+    spec = copy.deepcopy(predictor(document)["componentSpecs"][1])
+    spec["spec"]["containers"][0]["name"] = "other"
+    mirror = {"name": "shadow", "shadow": True, "graph": {"name": "other"}, "componentSpecs": [spec]}
+    document["spec"]["predictors"].append({**mirror, **changes})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "ratio"),
+    [
+        ([{"name": "ratioA", "type": "FLOAT", "value": "0.9"}], 0.9),
+        ([], 0.5),
+        ([{"name": "ratio", "type": "FLOAT", "value": "0.9"}], 0.5),
+        ([{"name": "ratioA", "type": "FLOAT", "value": "0.9"}, {"name": "seed", "type": "INT", "value": "1"}], 0.5),
+    ],
+)
+def test_a_random_router_is_no_process_and_its_ratio_is_read_as_the_executor_does(document, parameters, ratio):
+    route(document, parameters=parameters)
+    deployment = read(document)
+    assert (deployment.root.type, deployment.root.ratio) == (NodeType.ROUTER, ratio)
+    assert [node.name for node in deployment.nodes] == ["combiner", "slot-1", "slot-2", "other"]
+    assert not deployment.tells_routes
+
+
+def test_a_shadow_is_a_second_graph_and_its_share_is_seldon_s_traffic(document):
+    assert read(document).shadow is None
+    shadow(document, traffic=20)
+    deployment = read(document)
+    assert (deployment.root.name, deployment.shadow.root.name, deployment.shadow.share) == ("combiner", "other", 0.2)
+    assert [node.name for node in deployment.nodes] == ["combiner", "slot-1", "slot-2", "other"]
+    del document["spec"]["predictors"][1]["traffic"]
+    assert read(document).shadow.share == 1.0
+
+
+@pytest.mark.parametrize(("value", "tells"), [("true", True), ("no", True), ("", False)])
+def test_routes_are_told_as_the_executor_s_variable_says(document, value, tells):
+    predictor(document)["svcOrchSpec"] = {"env": [{"name": "SELDON_ENABLE_ROUTING_INJECTION", "value": value}]}
+    assert read(document).tells_routes is tells
+
+
+def test_a_node_runs_on_below_another_parent_and_not_with_other_arguments(document):
+    before = read(document).root
+    changed = copy.deepcopy(document)
+    del child(changed)["parameters"][0]
+    predictor(changed)["graph"]["children"].pop()
+    after = read(changed).root
+    assert after.runs_as(before)
+    assert not after.children[0].runs_as(before.children[0])
+
+
 REFUSED = {
+    "a router with a type": (lambda d: route(d, type="ROUTER"), "`type` is not supported"),
+    "a router of one": (lambda d: route(d, children=[predictor(d)["graph"]]), "between two children"),
+    "a ratio in words": (lambda d: route(d, parameters=[{"name": "ratioA", "value": "half"}]), "`ratioA` is no number"),
+    "two shadows": (lambda d: (shadow(d), shadow(d)), "at most one shadow"),
+    "a shadow that answers": (lambda d: predictor(d).update(shadow=True), "`shadow` is not supported"),
+    "a shadow's explainer": (lambda d: shadow(d, explainer={"type": "x"}), "`explainer` is not supported"),
+    "a shadow of more than all": (lambda d: shadow(d, traffic=101), "from 1 to 100"),
+    "a shadow named like what serves": (lambda d: shadow(d, graph={"name": "slot-1"}), "node names repeat"),
     "no spec": (lambda d: d.pop("spec"), "predictor"),
     "another kind": (lambda d: d.update(kind="Deployment"), "kind is `Deployment`"),
     "another name": (lambda d: d["metadata"].update(name="other"), "metadata.name is `other`"),
