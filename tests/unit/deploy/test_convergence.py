@@ -6,6 +6,7 @@ after every step: the history, and after a pass in peace the registry and the gr
 
 import copy
 from contextlib import contextmanager
+from datetime import timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,12 +14,22 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from deployment_world import MODEL, SPACE, World
 from headrace.errors import HeadraceError, UnavailableError
+from headrace.render.seldon import canary_members_of
+from headrace.specs.canary import BranchFigures, CanaryFigures
 from headrace.specs.deployment import EventKind, ended, last_live
 from headrace.usecases.deploy.desired import is_slot, kept, unreconciled
 from mortal import CrashError, Life
 
 SLOTS = st.integers(1, 4).map(lambda number: f"slot-{number}")
 WEIGHTS = st.sampled_from([1.0, 2.0, 0.5])
+CANARY = {"share": "50%", "duration": "PT10M", "minimum": 50}
+GOOD = BranchFigures(requests=100, seconds=1)
+COUNTED = {
+    "nothing": CanaryFigures(),
+    "good": CanaryFigures(former=GOOD, new=GOOD),
+    "slow": CanaryFigures(former=GOOD, new=BranchFigures(requests=100, seconds=5)),
+    "erring": CanaryFigures(former=GOOD, new=BranchFigures(requests=100, errors=90, seconds=0.1)),
+}
 
 
 class Ensembles(RuleBasedStateMachine):
@@ -26,10 +37,10 @@ class Ensembles(RuleBasedStateMachine):
 
     versions = Bundle("versions")
 
-    @initialize()
-    def found(self):
+    @initialize(canary=st.sampled_from([None, CANARY, {**CANARY, "mode": "shadow"}]))
+    def found(self, canary):
         self.life = Life()
-        self.world = World(self.life.between)
+        self.world = World(self.life.between, canary=canary)
         self.settled = True
 
     # --- what may go wrong ---
@@ -63,7 +74,7 @@ class Ensembles(RuleBasedStateMachine):
         versions, weights = zip(*chosen, strict=True)
         with self.attempt():
             deployment = self.world.deploy(*versions, weights=list(weights), why=why)
-            assert self.serves(deployment)
+            assert self.serves(deployment) or self.is_tried(deployment)
 
     @rule(data=st.data())
     def roll_back(self, data):
@@ -83,6 +94,18 @@ class Ensembles(RuleBasedStateMachine):
     def reconcile(self):
         with self.attempt():
             self.world.reconcile()
+
+    @rule(counted=st.sampled_from(sorted(COUNTED)), minutes=st.sampled_from([1, 6, 30]))
+    def time_passes_and_requests_are_counted(self, counted, minutes):
+        self.world.serving.counted = COUNTED[counted]
+        self.world.history.wait(timedelta(minutes=minutes))
+        self.settled = False
+
+    @rule(canary=st.sampled_from([None, CANARY]))
+    def another_spec_is_declared(self, canary):
+        changed = {**self.world.ensemble.model_dump(), "canary": canary}
+        self.world.ensemble = type(self.world.ensemble).model_validate(changed)
+        self.settled = False
 
     # --- what people do in the registry's own interface ---
 
@@ -138,20 +161,25 @@ class Ensembles(RuleBasedStateMachine):
         self.settled = True
         history = self.world.history.deployments(MODEL)
         serving = last_live(history)
-        self.aliases_graph_and_history_agree(serving)
-        assert wish is None or wish == {slot.alias: slot.version for slot in serving.request.slots}
+        tried = history[-1] if history and history[-1].on_trial else None
+        self.aliases_graph_and_history_agree(serving, tried)
+        assert wish is None or wish == {slot.alias: slot.version for slot in (tried or serving).request.slots}
         assert self.world.serving.get(SPACE, f"{MODEL}-preview") is None
-        assert unreconciled(history, self.world.aliases) == ""
-        assert self.world.reconcile().done == (), "reconciling twice changes nothing"
+        assert unreconciled(history, self.world.aliases) == (f"revision {tried.revision}" if tried else "")
+        assert tried is None or self.world.reconciler.clock() - tried.canary.at < self.world.ensemble.canary.duration
+        if tried is None or self.world.serving.counted == COUNTED["nothing"]:
+            assert self.world.reconcile().done == (), "reconciling twice changes nothing"
 
-    def aliases_graph_and_history_agree(self, serving):
+    def aliases_graph_and_history_agree(self, serving, tried):
         aliases = {alias: version for alias, version in self.world.aliases.items() if is_slot(alias)}
         if serving is None:
             assert (aliases, self.world.live_versions) == ({}, {})
             return
         assert self.serves(serving)
-        lost = {slot.alias for slot in kept(serving)}
-        wanted = serving.request.aliases
+        assert self.is_tried(tried) if tried else not self.tried_versions()
+        stands = tried or serving
+        lost = {slot.alias for slot in kept(stands)}
+        wanted = stands.request.aliases
         assert aliases == {alias: wanted[alias] for alias in wanted if alias not in lost or alias in aliases}
         assert all(not self.registered(wanted[alias]) for alias in lost)
 
@@ -166,7 +194,10 @@ class Ensembles(RuleBasedStateMachine):
             kinds = [event.kind for event in each.events]
             assert kinds[0] is EventKind.REQUESTED
             assert kinds.count(EventKind.LIVE) <= 1
-            assert not (EventKind.LIVE in kinds and {EventKind.FAILED, EventKind.SUPERSEDED} & set(kinds))
+            assert not (EventKind.LIVE in kinds and {EventKind.FAILED, EventKind.WITHDRAWN, EventKind.SUPERSEDED} & set(kinds))
+            assert kinds.count(EventKind.CANARY) <= 1
+            assert EventKind.CANARY in kinds or not {EventKind.CONFIRMED, EventKind.WITHDRAWN} & set(kinds)
+            assert not each.on_trial or each is history[-1] or history[-1].outcome is EventKind.REQUESTED
             assert each.live is None or [(member.slot, member.version) for member in each.members] == [
                 (slot.slot, slot.version) for slot in each.request.slots
             ]
@@ -175,6 +206,13 @@ class Ensembles(RuleBasedStateMachine):
         return self.world.live_versions == deployment.request.aliases and [
             member.weight for member in self.world.live_members
         ] == [slot.weight for slot in deployment.request.slots]
+
+    def is_tried(self, deployment):
+        return deployment.on_trial and self.tried_versions() == deployment.request.aliases
+
+    def tried_versions(self):
+        document = self.world.serving.get(SPACE, MODEL)
+        return {member.alias: member.version for member in canary_members_of(document)} if document else {}
 
     def wish(self):
         """What somebody has just set the aliases to, if that can serve and nothing else is under way; otherwise None."""

@@ -1,12 +1,16 @@
 """Whoever deploys is killed after any call, or gets no answer to it: the next pass ends where it would have, or where it was."""
 
 import itertools
+from collections import Counter
+from datetime import timedelta
 
 import pytest
 
 from deployment_world import MODEL, SPACE, World
 from headrace.errors import HeadraceError, UnavailableError
-from headrace.specs.deployment import last_live
+from headrace.render.seldon import canary_members_of
+from headrace.specs.canary import BranchFigures, CanaryFigures, CanarySpec
+from headrace.specs.deployment import EventKind, last_live
 from headrace.usecases.deploy.desired import is_slot, unreconciled
 from mortal import CrashError, Life
 
@@ -52,6 +56,43 @@ def promote_what_answers_otherwise_when_it_is_live(world):
 
 def promote_what_is_not_there(world):
     world.deploy(1, 99)
+
+
+def begin_a_canary(world):
+    with_canary(world)
+    world.deploy(3)
+
+
+def look_at_a_canary(world):
+    begin_a_canary(world)
+    world.history.wait(timedelta(minutes=4))
+    world.serving.counted = COUNTED
+    world.reconcile()
+
+
+def take_a_canary_on(world):
+    begin_a_canary(world)
+    world.history.wait(timedelta(minutes=10))
+    world.serving.counted = COUNTED
+    world.reconcile()
+
+
+def take_a_canary_back(world):
+    begin_a_canary(world)
+    world.history.wait(timedelta(minutes=10))
+    world.reconcile()
+
+
+def end_a_canary_by_a_rollback(world):
+    begin_a_canary(world)
+    world.rollback(to=1)
+
+
+COUNTED = CanaryFigures(former=BranchFigures(requests=100, seconds=1), new=BranchFigures(requests=100, seconds=1))
+
+
+def with_canary(world):
+    world.ensemble = world.ensemble.model_copy(update={"canary": CanarySpec(share=0.5, duration=timedelta(minutes=10))})
 
 
 GOOD = [promote, roll_back, move_an_alias, delete_all_aliases, delete_the_graph, delete_a_version]
@@ -118,3 +159,40 @@ def test_what_was_put_back_is_said_however_often_the_process_is_killed():
     for calls, world in interrupted(delete_all_aliases, after=True, error=CrashError):
         world.reconcile()
         assert [str(event.kind) for event in world.history.deployment(MODEL, 2).events][3:] == ["repaired", "aliased"], calls
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["killed", "away"])
+@pytest.mark.parametrize(
+    ("scenario", "serves"),
+    [
+        (begin_a_canary, LIVE),
+        (look_at_a_canary, LIVE),
+        (take_a_canary_on, NEW),
+        (take_a_canary_back, LIVE),
+        (end_a_canary_by_a_rollback, BEFORE),
+    ],
+)
+def test_the_next_pass_goes_on_with_a_canary_or_ends_it_as_it_would_have_ended(scenario, serves, after):
+    """Where the process died before the moment that ends it, the canary is on once the next pass is over, or was not begun."""
+    ends = Counter()
+    for calls, world in interrupted(scenario, after=after, error=CrashError if after else UnavailableError):
+        try:
+            found = world.reconcile()
+        except HeadraceError:
+            assert scenario is take_a_canary_back
+        history = world.history.deployments(MODEL)
+        tried = {member.alias: member.version for member in canary_members_of(world.serving.get(SPACE, MODEL))}
+        on = history[-1].on_trial
+        assert tried == (NEW if on else {}), calls
+        assert world.live_versions == (last_live(history).request.aliases), calls
+        assert world.aliases == (NEW if on else world.live_versions), calls
+        assert world.serving.get(SPACE, f"{MODEL}-preview") is None
+        assert not on or found.waits, calls
+        assert on or world.live_versions in [LIVE, serves], calls
+        for each in history:
+            kinds = [event.kind for event in each.events if event.kind not in {EventKind.REPAIRED, EventKind.ALIASED}]
+            assert len(kinds) == len(set(kinds)), (calls, kinds)
+        ends["on" if on else str(history[-1].outcome)] += 1
+    assert ends["on"], "it was interrupted while the canary was on"
+    if scenario not in {begin_a_canary, look_at_a_canary}:
+        assert ends["restored" if scenario is take_a_canary_back else "live"]
