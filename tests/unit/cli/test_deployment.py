@@ -12,6 +12,7 @@ from headrace import bootstrap
 from headrace.cli import app as cli
 from headrace.cli.deployment import caller, parse_votes
 from headrace.errors import InvalidSpecError, NotFoundError
+from headrace.specs.canary import CanarySpec
 from headrace.specs.deployment import REJECTED_TAG
 
 
@@ -130,3 +131,15 @@ def test_votes_are_the_same_unless_said():
 def test_votes_that_make_no_sense_are_refused(versions, weights, said):
     with pytest.raises(InvalidSpecError, match=said):
         parse_votes(versions, weights)
+
+
+def test_a_promotion_that_is_tried_first_says_so_and_a_pass_says_what_it_waits_for(world):
+    world.ensemble = world.ensemble.model_copy(update={"canary": CanarySpec(share=0.1)})
+    world.deploy(1)
+    shown = run("promote", MODEL, "--versions", "3", "--why", "a trial", "--force")
+    assert shown.startswith(f"revision 2 of {MODEL} is a canary: it answers 10 % of the requests beside revision 1. ")
+    assert shown.splitlines()[-1].split() == ["1", "3", "1", "run-third"]
+    assert "revision 2 is a canary for 0" in run("reconcile", MODEL)
+    (passed,) = json.loads(run("reconcile", "--json"))
+    assert (passed["revision"], passed["done"]) == (1, [])
+    assert passed["waits"].endswith("new: no requests; former: no requests")

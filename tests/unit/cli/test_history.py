@@ -1,7 +1,7 @@
 """What the command line shows of the history: to people as tables, to programs as JSON."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +10,8 @@ from deployment_installation import Installation
 from deployment_world import MODEL, World
 from headrace import bootstrap
 from headrace.cli import app as cli
-from headrace.errors import InvalidSpecError, NotFoundError
+from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError
+from headrace.specs.canary import CanarySpec
 
 
 @pytest.fixture
@@ -117,3 +118,36 @@ def test_an_unknown_revision_or_ensemble_is_refused_with_those_there_are(world):
         run("diff", MODEL, "1", "9")
     with pytest.raises(NotFoundError, match=f"Those that were: {MODEL}"):
         run("history", "gloves")
+
+
+@pytest.fixture
+def tried(world):
+    """A fourth revision is a canary beside the third."""
+    world.ensemble = world.ensemble.model_copy(update={"canary": CanarySpec(share=0.1, duration=timedelta(minutes=10))})
+    world.deploy(1, why="a try")
+    return world
+
+
+def test_what_serves_says_that_a_canary_is_on_beside_it(tried):
+    shown = run("serving", MODEL)
+    assert shown.startswith("revision 3, live since ")
+    assert "\nrevision 4, a canary since " in shown
+    assert "it answers 10 % of the requests beside revision 3; asked for by ada: a try\n" in shown
+    assert shown.splitlines()[-1].split() == ["1", "1", "1", "run-first"]
+    told = json.loads(run("serving", MODEL, "--json"))
+    assert (told["revision"], told["canary"]["revision"], told["canary"]["outcome"]) == (3, 4, "canary")
+
+
+def test_of_a_canary_that_is_over_only_the_history_tells_and_says_why(tried):
+    began = tried.history.deployment(MODEL, 4).canary.at
+    assert run("history", MODEL).splitlines()[1].split()[:2] == ["4", "canary"]
+    tried.history.wait(timedelta(minutes=10))
+    with pytest.raises(DeploymentFailedError, match="withdrawn as a canary"):
+        tried.reconcile()
+    assert "canary" not in run("serving", MODEL)
+    assert json.loads(run("serving", MODEL, "--json"))["canary"] is None
+    assert json.loads(run("serving", MODEL, "--at", began.isoformat(), "--json"))["canary"]["revision"] == 4
+    assert "a try – too few requests in 10" in run("history", MODEL)
+    shown = run("history", MODEL, "-n", "1", "--events")
+    assert [line.split()[3] for line in shown.splitlines()[1:]] == ["requested", "aliased", "canary", "withdrawn", "restored"]
+    assert "new: no requests; former: no requests" in shown
