@@ -8,7 +8,9 @@ from fakes_promotion import FakeServing
 from graph_engine import SPACE
 from headrace.adapters.graph_engine import GraphEngine
 from headrace.errors import DeploymentFailedError, InvalidSpecError, NotFoundError, UnavailableError
-from headrace.render.seldon import members_of
+from headrace.render.seldon import ServingTarget, members_of, render_canary
+from headrace.specs.canary import BranchFigures, CanaryFigures, CanarySpec
+from headrace.specs.serving import EnsembleSpec
 
 pytestmark = pytest.mark.timeout(120)
 SOON = timedelta(seconds=60)
@@ -77,6 +79,25 @@ def test_a_message_the_graph_refuses_is_the_callers_error(backend, space, make):
     backend.apply(make(1), timeout=SOON)
     with pytest.raises(InvalidSpecError, match="expected"):
         backend.predict(space, "contract", {"data": {"ndarray": []}})
+
+
+def test_what_is_counted_of_a_canary_is_nothing_before_it_is_asked_and_nothing_without_one(backend, space, make):
+    assert backend.figures(space, "contract") == CanaryFigures()
+    former, new = make(1), make(2)
+    backend.apply(former, timeout=SOON)
+    backend.predict(space, "contract", {"data": {"ndarray": [IMAGE]}})
+    assert backend.figures(space, "contract") == CanaryFigures()
+    ensemble = EnsembleSpec(name="contract", model="m", replicas=1)
+    target = ServingTarget(namespace=space)
+    both = render_canary(ensemble, CanarySpec(share=0.5), members_of(former), members_of(new), target)
+    backend.apply(both, timeout=SOON)
+    assert backend.get(space, "contract") == both
+    if isinstance(backend, FakeServing):
+        backend.counted = CanaryFigures(former=BranchFigures(requests=1, seconds=1.0))
+    backend.predict(space, "contract", {"data": {"ndarray": [IMAGE]}})
+    counted = backend.figures(space, "contract")
+    assert counted.former.requests + counted.new.requests == 1
+    assert (counted.former.latency or counted.new.latency) > 0
 
 
 def test_the_members_can_be_read_off_the_document(make):

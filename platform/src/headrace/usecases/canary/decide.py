@@ -9,6 +9,8 @@ from enum import Enum, auto
 from headrace.specs.canary import CanaryFigures, CanaryMode, CanarySpec, TooFew
 from headrace.usecases.canary.statistics import excess_at_least
 
+_FEW_MINUTES = timedelta(minutes=2)
+
 
 class Outcome(Enum):
     """What to do about a canary."""
@@ -46,12 +48,12 @@ def decide(canary: CanarySpec, figures: CanaryFigures, *, elapsed: timedelta, ag
     if worse := _worse(canary, figures, agreement, few=few):
         return Decision(Outcome.BACK, f"{worse}. {counted}")
     if not is_over(canary, figures, elapsed):
-        return Decision(Outcome.WAIT, f"for {_minutes(elapsed)} of {_minutes(canary.duration)}. {counted}")
+        return Decision(Outcome.WAIT, f"for {_spoken(elapsed)} of {_spoken(canary.duration)}. {counted}")
     if few:
         return _with_too_few(canary, elapsed, counted)
     if unproven := _unproven(canary, figures, agreement):
         return Decision(Outcome.BACK, f"{unproven}. {counted}")
-    return Decision(Outcome.ON, f"within its limits after {_minutes(elapsed)}. {counted}")
+    return Decision(Outcome.ON, f"within its limits after {_spoken(elapsed)}. {counted}")
 
 
 def is_over(canary: CanarySpec, figures: CanaryFigures, elapsed: timedelta) -> bool:
@@ -87,9 +89,9 @@ def _unproven(canary: CanarySpec, figures: CanaryFigures, agreement: float | Non
 
 def _with_too_few(canary: CanarySpec, elapsed: timedelta, counted: str) -> Decision:
     outcome = {TooFew.BACK: Outcome.BACK, TooFew.ON: Outcome.ON, TooFew.WAIT: Outcome.WAIT}[canary.too_few]
-    reason = f"too few requests in {_minutes(elapsed)} to tell, {canary.enough} of each ensemble are needed"
+    reason = f"too few requests in {_spoken(elapsed)} to tell, {canary.enough} of each ensemble are needed"
     return Decision(outcome, f"{reason} (too_few: {canary.too_few}). {counted}")
 
 
-def _minutes(time: timedelta) -> str:
-    return f"{time.total_seconds() / 60:.4g} min"
+def _spoken(time: timedelta) -> str:
+    return f"{time / timedelta(seconds=1):.3g} s" if time < _FEW_MINUTES else f"{time / timedelta(minutes=1):.4g} min"
