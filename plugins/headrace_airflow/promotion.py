@@ -57,6 +57,13 @@ class PromoteOperator(StepOperator):
     a person approved where one is asked; and the `dataset` version. Where a task had no result there is None.
     """
 
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the `PromoteResult` as JSON-like data. The task does not wait for a canary: the DAG `reconcile` looks at it."""
+        result = super().execute(context)
+        if result.get("on_trial"):
+            self.log.info("revision %d is a canary first: `headrace serving` shows it", result["revision"])
+        return result
+
     def step(self, context: Context) -> PromoteStep:
         """The promote step."""
         from headrace.specs.dataset import DatasetVersion

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 1.0
 AGAIN_AFTER_SECONDS = 60.0
-"""Longer than reconciling takes as a rule: whoever still waits then had a pass that failed, for a service that was away, say."""
+"""Longer than reconciling takes as a rule: whoever still waits then had a pass that failed, for a service that was away, say. A
+canary waits as well, and is looked at so often."""
 
 
 class RegistryTrigger(BaseEventTrigger):

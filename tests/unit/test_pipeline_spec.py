@@ -40,6 +40,8 @@ def test_the_shipped_pipeline_is_valid_and_knows_its_folder():
         (lambda c: c["ensemble"].update(approval="perhaps"), "`ensemble.approval`"),
         (lambda c: c["ensemble"].update(approval_within="PT0S"), "`ensemble.approval_within`"),
         (lambda c: c["ensemble"].update(name="Not A Label"), "`ensemble.name`"),
+        (lambda c: c["ensemble"].update(canary="100%"), "`ensemble.canary.share`"),
+        (lambda c: c["ensemble"].update(canary={"share": "10%", "latency": 2}), "`ensemble.canary.latency`"),
         (lambda c: c["ensemble"].update(autoscaling={"max_replicas": 1}), "max_replicas is 1, but replicas is 2"),
         (lambda c: c["ensemble"].update(request_log={"url": "log.ml"}), "`ensemble.request_log.url`"),
     ],

@@ -14,7 +14,8 @@ from cluster.trickle import trickle
 from headrace.adapters.engine_on_kubernetes.backend import EngineOnKubernetes
 from headrace.adapters.engine_on_kubernetes.pods import EnginePods
 from headrace.errors import DeploymentFailedError
-from headrace.render.seldon import document_digest, render_deployment
+from headrace.render.seldon import document_digest, members_of, render_canary, render_deployment
+from headrace.specs.canary import CanarySpec
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(900)
@@ -174,3 +175,29 @@ def test_a_model_that_is_not_in_the_store_is_named(backend, kubectl, live, model
 def test_a_deleted_graph_is_gone_from_every_pod(backend, kubectl, live, reports):
     backend.delete(kubectl.namespace, NAME)
     assert [report.status for report in reports().values()] == [None, None]
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+def test_a_canary_costs_no_request_and_the_pods_figures_are_summed(kubectl, backend, models, live, asked, reports, mode):
+    former = processes(reports, "combiner", "slot-1", "slot-2")
+    new = models.published(models.make(f"tried-as-{mode}"))
+    tried = CanarySpec(share=0.5, mode=mode)
+    spec, place = ensemble(NAME, replicas=2), target(kubectl.namespace, models.endpoint)
+    backend.apply(render_canary(spec, tried, members_of(live), new, place), timeout=SOON)
+
+    def counted():
+        found = backend.figures(kubectl.namespace, NAME)
+        return found if min(found.former.requests, found.new.requests) >= 20 else None
+
+    found = wait_for(counted, 60, "both are asked")
+    assert found.former.errors == found.new.errors == 0
+    assert (found.compared > 0) == (mode == "shadow")
+    assert processes(reports, "combiner", "slot-1", "slot-2") == former, "what serves runs on"
+    backend.apply(live, timeout=SOON)
+    assert processes(reports, "combiner", "slot-1", "slot-2") == former
+
+
+def processes(reports, *nodes):
+    """Of the replicas of these nodes, in every pod."""
+    replicas = [(pod, each) for pod, report in reports().items() for each in report.status["replicas"]]
+    return {(pod, each["node"], each["replica"]): each["pid"] for pod, each in replicas if each["node"] in nodes}

@@ -6,6 +6,7 @@ Under Seldon's own operator where it is installed, else under a stand-in for it;
 import copy
 import re
 import uuid
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -27,7 +28,8 @@ from headrace.adapters.seldon import resources, watch
 from headrace.adapters.seldon.backend import SeldonBackend
 from headrace.bootstrap import utc_now
 from headrace.errors import DeploymentFailedError, ForbiddenError, InvalidSpecError, NotFoundError, UnavailableError
-from headrace.render.seldon import members_of
+from headrace.render.seldon import members_of, render_canary
+from headrace.specs.canary import CanarySpec
 from headrace.specs.serving import NodeResources
 from headrace.specs.step import PromoteStep
 from headrace.usecases.deploy.reconcile import Reconciler
@@ -279,6 +281,39 @@ def test_a_pipelines_candidates_are_promoted_and_verified(standing, graphs, mode
     assert reconciler.reconcile(step.pipeline.ensemble, who="test").done == ()
     assert {member.version for member in members_of(graph.shown())} == {candidate.version for candidate in made}
     assert graph.backend.get(graph.place.namespace, f"{graph.name}-preview") is None
+
+
+@pytest.mark.usefixtures("executor")
+def test_a_canary_gets_its_share_from_the_executor_which_counts_both(graphs, good, models):
+    graph = graphs()
+    graph.apply(graph.document(good))
+    former = {node: each.metadata.generation for node, each in graph.deployments().items()}
+    new = models.published(models.make("eighth"))
+    both = render_canary(ensemble(graph.name), CanarySpec(share=0.5), good, new, graph.place)
+    graph.apply(both)
+    assert graph.shown() == both
+    now = {node: each.metadata.generation for node, each in graph.deployments().items()}
+    assert now.keys() == {"combiner", "slot-1", "slot-2", "new-combiner", "new-slot-1"}
+    assert all(now[node] == former[node] for node in ("slot-1", "slot-2")), "the models run on"
+    replies = [graph.predict([EMPTY_IMAGE]) for _ in range(60)]
+    drawn = Counter(reply["meta"]["routing"]["canary"] for reply in replies)
+    assert drawn.keys() == {0, 1}
+    for reply in replies:
+        names = [vote["name"] for vote in reply["meta"]["tags"]["votes"]]
+        assert names == (["new-slot-1"] if reply["meta"]["routing"]["canary"] else ["slot-1", "slot-2"])
+    figures = graph.backend.figures(graph.place.namespace, graph.name)
+    assert (figures.former.requests, figures.new.requests) == (drawn[0], drawn[1])
+    assert figures.former.errors == figures.new.errors == 0
+    assert 0 < figures.new.latency < 10
+    graph.apply(graph.document(good))
+    assert graph.deployments().keys() == {"combiner", "slot-1", "slot-2"}
+    assert "routing" not in graph.predict([EMPTY_IMAGE])["meta"]
+
+
+def test_a_shadow_is_refused_because_the_executor_would_not_ask_it(standing, good):
+    place = standing.place.model_copy(update={"mirrors": False})
+    with pytest.raises(InvalidSpecError, match="no shadow without a service mesh"):
+        render_canary(ensemble(standing.name), CanarySpec(share=0.5, mode="shadow"), good, good, place)
 
 
 @pytest.fixture(scope="module")
