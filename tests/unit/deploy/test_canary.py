@@ -188,6 +188,14 @@ class TestLooking:
         confirm(world)
         assert world.live_versions == {"slot-1": 2}
 
+    def test_nodes_that_are_not_ready_any_more_end_it_without_a_figure(self, world):
+        world.serving.counted = GOOD
+        world.serving.broken.add(2)
+        with pytest.raises(DeploymentFailedError, match="did not become ready"):
+            world.reconcile()
+        assert kinds(world, 2) == ["requested", "aliased", "canary", "failed", "restored"]
+        assert (tried(world), world.aliases) == ([], {"slot-1": 1})
+
     def test_figures_that_are_away_are_waited_for_but_not_for_ever(self, world, monkeypatch):
         def away(*_):
             raise ForbiddenError("pods must not be listed")

@@ -19,6 +19,7 @@ from headrace.usecases.golden import ask_golden
 from headrace.usecases.publish import publish
 
 READY_WITHIN = timedelta(minutes=5)
+_WELL_WITHIN = timedelta(minutes=1)
 _PREVIEW: Mapping[str, Any] = {"replicas": 1, "autoscaling": None, "max_unavailable": None, "request_log": None}
 """How a preview differs from the ensemble: it is short-lived, and nobody's requests reach it."""
 
@@ -73,6 +74,16 @@ class Rollout:
             publish(ensemble.model, slot.version, slot=slot.slot, weight=slot.weight, registry=self.registry, store=self.store)
             for slot in deployment.request.slots
         )
+
+    def check(self, graph: FilledGraph) -> None:
+        """Make sure that a graph which was ready still is; applying what is there already only waits for it.
+
+        Of a canary it matters, because Seldon's executor answers nobody while any node of the graph is not there.
+
+        Raises:
+            DeploymentFailedError: it is not, and does not become so.
+        """
+        self.serving.apply(graph.document, timeout=_WELL_WITHIN)
 
     def figures(self, ensemble: EnsembleSpec) -> CanaryFigures:
         """What was counted of the ensemble's canary."""

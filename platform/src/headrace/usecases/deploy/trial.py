@@ -43,11 +43,13 @@ def trial(ensemble: EnsembleSpec, history: Sequence[Deployment], deployment: Dep
 
 
 def judge(rollout: Rollout, clock: Clock, trial: Trial, deployment: Deployment, graph: FilledGraph) -> Decision:
-    """Look at the figures, and decide.
+    """Look at the graph and at the figures, and decide.
 
     Raises:
+        DeploymentFailedError: the graph is not ready any more.
         UnavailableError, ForbiddenError: they cannot be read, and it is not yet too late to wait for that.
     """
+    rollout.check(graph)
     canary, began = trial.canary, deployment.canary
     elapsed = clock() - (began.at if began else clock())
     try:
