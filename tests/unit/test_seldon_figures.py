@@ -83,6 +83,25 @@ def test_failed_requests_that_no_node_accounts_for_are_the_new_ensemble_s():
     assert found.new.latency is None
 
 
+def test_they_are_the_former_ensemble_s_where_its_other_nodes_show_that_it_was_asked():
+    one_is_gone = page(
+        call("slot-1", 90, 0.9),
+        call("slot-2", 84, 1.7),
+        call("combiner", 82, 0.4, service="/aggregate"),
+        call("new-slot-1", 10, 0.1),
+        call("new-combiner", 10, 0.1, service="/aggregate"),
+        request(92),
+        request(9, code=500),
+    )
+    found = figures(read_tally(one_is_gone))
+    assert (found.former.requests, found.former.errors) == (90, 8)
+    assert (found.new.requests, found.new.errors) == (11, 1)
+
+
+def test_calls_that_are_under_way_are_no_errors():
+    assert figures(read_tally(page(call("slot-1", 90, 0.9), call("combiner", 88, 0.4), request(88)))).former.errors == 0
+
+
 def test_executors_that_were_never_asked_have_nothing_to_say():
     assert figures(read_tally(page())) == figures(Tally())
     assert figures(Tally()).former.requests == 0

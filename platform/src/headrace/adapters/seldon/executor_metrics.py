@@ -3,11 +3,11 @@
 It observes every call to a node by the node's name, method and status (`seldon_api_executor_client_requests_seconds`), and every
 request it has answered (`…_server_requests_seconds`). Read in executor/api/rest/client.go and api/metric of Seldon Core 1.17.1:
 
-- A call without an HTTP answer (nobody there, out of time) is observed nowhere but in the request's own status. Failed requests
-  that no node accounts for are therefore held against the new ensemble: the former one serves well, or it would not be there.
+- A call without an HTTP answer (nobody there, out of time) is observed nowhere but in the request's own status. A failed request
+  that no node accounts for is the former ensemble's if its other nodes were called for one that came to nothing. Otherwise it
+  is held against the new one: the former serves well, or it would not be there.
 - All calls share one HTTP client whose labels each call sets before it is made, so that of two calls at the very same moment one
-  may be counted as the other's. Members of an ensemble are called at the same moment; their calls are summed for that reason.
-  Between ensembles it takes a chance of microseconds.
+  may be counted as the other's: with eight callers at once, of about one call in a thousand.
 - How long a request took is not observed by branch: it is taken as the mean of a member's calls plus that of the combiner's.
 """
 
@@ -69,7 +69,18 @@ def figures(tally: Tally) -> CanaryFigures:
     """What it says of both ensembles."""
     former, new = (_branch(tally, branch) for branch in (Branch.SERVING, Branch.NEW))
     unaccounted = max(0, int(tally.count["", False]) - former.errors - new.errors)
-    return CanaryFigures(former=former, new=new + BranchFigures(requests=unaccounted, errors=unaccounted))
+    its_own = min(unaccounted, _begun(tally) - former.requests)
+    return CanaryFigures(former=former + _failed(its_own), new=new + _failed(unaccounted - its_own))
+
+
+def _begun(tally: Tally) -> int:
+    """How many requests the former ensemble got, by those of its nodes that answered; no fewer than are accounted for."""
+    calls = [tally.count[node, True] + tally.count[node, False] for node in tally.members(Branch.SERVING)]
+    return max([*map(int, calls), _branch(tally, Branch.SERVING).requests])
+
+
+def _failed(requests: int) -> BranchFigures:
+    return BranchFigures(requests=requests, errors=requests)
 
 
 def _branch(tally: Tally, branch: Branch) -> BranchFigures:
