@@ -8,8 +8,9 @@ starts their graph as a preview, asks it the golden requests recorded at trainin
 deleted or edited by hand is put right. A canary is looked at: by what was counted since it began it goes on, goes back, or waits
 for the next look. When everything is as desired, it does nothing.
 
-It runs within seconds of a change (the asset `registry/aliases` is watched once a second), once a minute while a canary is on, and
-every five minutes in case that a change was missed. What it did stands in its log, and for ever in `headrace history ENSEMBLE`.
+It runs within seconds of a change (the asset `registry/aliases` is watched once a second), once a minute while a canary is on,
+and every five minutes in case that a change was missed. What it did stands in its log, and for ever in
+`headrace history ENSEMBLE`.
 """
 
 from airflow.sdk import dag
