@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.rows import Row
 
-SECTIONS = ("ingest", "training", "stack", "pipeline", "serving")
+SECTIONS = ("ingest", "training", "stack", "pipeline", "promotion", "serving")
 RESULTS = Path(__file__).parents[2] / "bench" / "results.json"
 
 

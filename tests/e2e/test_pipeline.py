@@ -3,118 +3,24 @@
 The tests run in the order they are written and build on each other's runs, because a run costs a minute.
 """
 
-import itertools
-import sys
-import threading
 import time
 
-import httpx
 import numpy as np
-import psutil
 import pytest
-from mlflow.tracking import MlflowClient
 
 from headrace.adapters.dataset_reader import open_split, read_manifest
-from headrace.bootstrap import Platform
 from headrace.errors import InvalidSpecError
 from headrace.specs.dataset import Split
-from headrace.specs.deployment import Origin, last_live
-from headrace.specs.pipeline import load_pipeline
+from headrace.specs.deployment import Origin
 from headrace.specs.step import run_name
 from headrace.usecases.ensemble import select
 from headrace.usecases.gate.predictions import load_predictions
+from pipeline_world import MODEL, walk, workers_of
 from waiting import wait_for
 
-RUN_WITHIN_SECONDS = 420
-PIPELINE = "fashion_mnist"
-MODEL = "fashion-mnist"
 MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
-
-
-class World:
-    """The running stack, as the tests talk to it."""
-
-    def __init__(self, settings):
-        self.platform = Platform(settings)
-        self.settings = settings
-        self.spec = load_pipeline(settings.project / "dags" / f"{PIPELINE}.yaml")
-        self.mlflow = MlflowClient(tracking_uri=settings.tracking(), registry_uri=settings.tracking())
-
-    def trigger(self, **parameters):
-        return self.platform.orchestrator.trigger(PIPELINE, parameters).run_id
-
-    def finish(self, run_id, within=RUN_WITHIN_SECONDS):
-        """Wait until the run ends; return its tasks by id."""
-        wait_for(lambda: self.platform.orchestrator.run(PIPELINE, run_id).ended, within, f"run {run_id} ends")
-        tasks = {task.task_id: task for task in self.platform.orchestrator.tasks(PIPELINE, run_id)}
-        failed = [task for task in tasks.values() if task.state == "failed"]
-        for task in failed:
-            sys.stdout.write(f"{task.task_id}\n" + "\n".join(self.log(run_id, task)[-40:]))
-        return self.platform.orchestrator.run(PIPELINE, run_id).state, tasks
-
-    def task(self, run_id, task_id):
-        return next(task for task in self.platform.orchestrator.tasks(PIPELINE, run_id) if task.task_id == task_id)
-
-    def log(self, run_id, task, attempt=None):
-        return self.platform.orchestrator.log(PIPELINE, run_id, task.task_id, attempt or task.attempt)
-
-    def result(self, run_id, task_id, key="return_value"):
-        return self.platform.orchestrator.result(PIPELINE, run_id, task_id, key)
-
-    def runs(self, run_id):
-        """The MLflow runs of one run of the pipeline, by member."""
-        experiment = self.mlflow.get_experiment_by_name(PIPELINE)
-        found = self.mlflow.search_runs([experiment.experiment_id]) if experiment else []
-        prefix = f"{PIPELINE}/{run_name(run_id)}/"
-        return [run for run in found if run.data.tags.get("headrace.key", "").startswith(prefix)]
-
-    def events(self):
-        """The dataset's asset events, newest first."""
-        reply = self.platform.orchestrator._call(
-            "GET", "/assets/events", what="asset events", params={"order_by": "-timestamp", "limit": 20}
-        )
-        return [event for event in reply["asset_events"] if event["uri"] == "headrace://datasets/fashion-mnist"]
-
-    def progress(self, run_id, member):
-        key = f"runs/{PIPELINE}/{run_name(run_id)}/train.{member}/progress.json"
-        found = list(self.platform.store.list(key))
-        return self.platform.store.get_bytes(key) if found else b""
-
-    def predict(self, images):
-        return self.platform.serving.predict(
-            self.settings.namespace, self.spec.ensemble.name, {"data": {"ndarray": images.tolist()}}
-        )
-
-
-def workers_of(world, rank=None):
-    """The training workers' processes of this stack, by their environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            arguments = process.cmdline()
-        except psutil.Error:
-            continue
-        mine = environment.get("HEADRACE_HOME") == str(world.settings.home) and arguments[1:3] == ["-m", "headrace.training"]
-        if mine and (rank is None or f'"index": {rank}' in environment.get("TF_CONFIG", "")):
-            found.append(process)
-    return found
-
-
-@pytest.fixture(scope="module")
-def world(stack):
-    return World(stack.settings)
-
-
-@pytest.fixture(scope="module")
-def first_run(world):
-    """A whole run of all members, one epoch each."""
-    run_id = world.trigger(epochs=1)
-    state, tasks = world.finish(run_id)
-    assert state == "success", tasks
-    return run_id
 
 
 def test_a_first_run_ingests_the_real_images(world, first_run):
@@ -154,14 +60,6 @@ def test_every_candidate_passed_its_gate_and_its_version_says_so(world, first_ru
         assert verdict["page"] in [item.path for item in walk(world.mlflow, version.run_id)]
 
 
-def walk(client, run_id, path=None):
-    for item in client.list_artifacts(run_id, path):
-        if item.is_dir:
-            yield from walk(client, run_id, item.path)
-        else:
-            yield item
-
-
 @pytest.mark.parametrize("choice", [{"epochs": 0}, {"workers": "two"}, {"members": ["resnet"]}, {"ensemble_size": 4}])
 def test_airflow_refuses_bad_values_before_anything_runs(world, choice):
     with pytest.raises(InvalidSpecError, match="Airflow refused"):
@@ -178,14 +76,14 @@ def test_the_two_that_do_best_together_on_validation_hold_the_slots(world, first
     assert aliases.keys() == {"slot-1", "slot-2"}
     assert {int(version) for version in aliases.values()} == set(best.weights)
     assert world.result(first_run, "promote")["accuracy"] == best.score.accuracy
-    serving = last_live(world.platform.history.deployments(world.spec.ensemble.name))
+    serving = world.serving()
     assert serving.request.aliases == {alias: int(version) for alias, version in aliases.items()}
     assert (serving.revision, serving.request.run) == (world.result(first_run, "promote")["revision"], run_name(first_run))
     assert world.platform.unreconciled() == []
 
 
 def test_the_first_candidate_served_before_the_choice_and_others_joined_it(world, first_run):
-    history = world.platform.history.deployments(world.spec.ensemble.name)
+    history = world.history()
     joins = [each for each in history if each.request.origin is Origin.JOIN and each.request.run == run_name(first_run)]
     assert [len(each.request.slots) for each in joins] == [1, 2]
     choice = next(each for each in history if each.revision == world.result(first_run, "promote")["revision"])
@@ -209,36 +107,8 @@ def test_the_endpoint_answers_with_every_vote(world, first_run):
     assert world.platform.serving.get(world.settings.namespace, "fashion-mnist-preview") is None
 
 
-class Trickle:
-    """Predictions, one after the other in a thread, until it is left; counts what failed."""
-
-    def __init__(self, world):
-        endpoint = world.platform.serving.endpoint(world.settings.namespace, world.spec.ensemble.name)
-        self._url, self._done = endpoint, threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-        self.asked, self.failures = 0, []
-
-    def _ask(self):
-        message = {"data": {"ndarray": np.zeros((1, 28, 28), int).tolist()}}
-        with httpx.Client(timeout=30, trust_env=False) as client:
-            for self.asked in itertools.count(1):
-                reply = client.post(self._url, json=message)
-                if not reply.is_success:
-                    self.failures.append(reply.text)
-                if self._done.wait(0.05):
-                    return
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-
 def test_a_second_run_skips_ingest_alone_and_rolls_without_a_failed_request(world, first_run):
-    with Trickle(world) as trickle:
+    with world.trickle() as trickle:
         run_id = world.trigger(epochs=1, members=["cnn_dropout"], ensemble_size=1)
         state, tasks = world.finish(run_id)
     assert state == "success"
