@@ -42,9 +42,12 @@ test: setup-dev data ## The whole suite: unit, contract, DAG and end-to-end on t
 
 # The project's own Kubernetes for tests: docs are in tests/cluster/node. Its home outlives the checkout.
 CLUSTER_NODE = PYTHONPATH=tests .venv/bin/python -m cluster.node
-.PHONY: cluster-up cluster-down cluster-status cluster-images test-cluster
+.PHONY: cluster-programs cluster-up cluster-down cluster-status cluster-images test-cluster
 
-cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; the first time builds it, ~15 min).
+cluster-programs: setup-dev ## Build what the test cluster's node consists of, and start nothing.
+	@$(CLUSTER_NODE) programs
+
+cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; the first time builds it, ~10 min).
 	@$(CLUSTER_NODE) up
 
 cluster-down: setup-dev ## End it; its programs and images stay.

@@ -18,7 +18,7 @@ def main() -> int:
     """Do what is asked for; 1 where that failed, with the reason on standard error."""
     parser = argparse.ArgumentParser(prog="cluster.node", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    for action in ("up", "down", "status"):
+    for action in ("programs", "up", "down", "status"):
         actions.add_parser(action)
     actions.add_parser("images").add_argument("tags", nargs="+", help="what `make images` makes")
     given = parser.parse_args()
@@ -38,6 +38,8 @@ def _on_own(action: str, tags: tuple[str, ...]) -> int:
         cluster.up(home)
     elif action == "down":
         cluster.down(home)
+    elif action == "programs":
+        cluster.build_programs(home)
     else:
         for tag in build_standins(home):
             load(home, tag)
@@ -51,8 +53,8 @@ def _on_existing(action: str, tags: tuple[str, ...]) -> int:
     if action == "images":
         build_products(None)
         existing.load(tags)
-    elif action == "down":
-        say("CLUSTER=existing: nothing was started, nothing is ended")
+    elif action in {"programs", "down"}:
+        say("CLUSTER=existing: nothing is built, started or ended")
     else:
         existing.check()
     return 0

@@ -51,6 +51,12 @@ def up(home: Home) -> None:
     say(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}")
 
 
+def build_programs(home: Home) -> None:
+    """Build the node's programs and start nothing."""
+    with _alone(home):
+        ensure_programs(home)
+
+
 def down(home: Home) -> None:
     """End everything that `up` started, however far it came, and remove the cluster's state. Programs and images stay."""
     with _alone(home):
