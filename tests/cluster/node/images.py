@@ -64,9 +64,9 @@ def _import(home: Home, tag: str) -> str:
     with subprocess.Popen(("docker", "save", tag), stdout=subprocess.PIPE, env=docker_environment(home)) as saving:
         importing = (*_ctr(home), "images", "import", "-")
         done = subprocess.run(importing, stdin=saving.stdout, capture_output=True, text=True, check=False)
-    return (
-        "" if saving.returncode == done.returncode == 0 else done.stderr.strip() or f"docker save ended with {saving.returncode}"
-    )
+    if saving.returncode == done.returncode == 0:
+        return ""
+    return done.stderr.strip() or f"docker save ended with {saving.returncode}"
 
 
 def ensure_program_image(home: Home, program: str, name: str) -> None:
