@@ -40,11 +40,12 @@ class Program:
 def ensure_programs(home: Home) -> None:
     """Build what is not there yet; takes minutes, once a version."""
     kube, tools = _Module("kube"), _Module("tools")
+    kubernetes, beside = f"{KUBERNETES}-{kube.digest()}", tools.digest()
     programs = (
-        Program("kube", f"{KUBERNETES}-{kube.digest()}", lambda target: kube.build(target, ".", _kubernetes_version())),
-        Program("pause", f"{KUBERNETES}-{kube.digest()}", lambda target: kube.build(target, "./pause")),
-        Program("coredns", tools.digest(), lambda target: tools.build(target, "./coredns")),
-        Program("helm", f"{_HELM}-{tools.digest()}", lambda target: tools.build(target, _HELM_PACKAGE, _HELM_FLAGS)),
+        Program("kube", kubernetes, lambda target: kube.build(target, ".", _kubernetes_version())),
+        Program("pause", kubernetes, lambda target: kube.build(target, "./pause")),
+        Program("coredns", beside, lambda target: tools.build(target, "./coredns")),
+        Program("helm", f"{_HELM}-{beside}", lambda target: tools.build(target, _HELM_PACKAGE, _HELM_FLAGS)),
         Program("minio", _MINIO, lambda target: _install(target, f"github.com/minio/minio@{_MINIO}")),
     )
     for program in programs:
