@@ -42,9 +42,12 @@ test: setup-dev data ## The whole suite: unit, contract, DAG and end-to-end on t
 
 # The project's own Kubernetes for tests: docs are in tests/cluster/node. Its home outlives the checkout.
 CLUSTER_NODE = PYTHONPATH=tests .venv/bin/python -m cluster.node
-.PHONY: cluster-up cluster-down cluster-status cluster-images test-cluster
+.PHONY: cluster-build cluster-up cluster-down cluster-status test-cluster
 
-cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; the first time builds it, ~15 min).
+cluster-build: setup-dev ## Build the test cluster's programs and every image (as root; the first time ~15 min).
+	@$(CLUSTER_NODE) build $(IMAGES:%=headrace/%:$(TAG))
+
+cluster-up: setup-dev ## Start a single-node Kubernetes on this machine (as root; it is built first where it is not).
 	@$(CLUSTER_NODE) up
 
 cluster-down: setup-dev ## End it; its programs and images stay.
@@ -53,10 +56,7 @@ cluster-down: setup-dev ## End it; its programs and images stay.
 cluster-status: setup-dev ## How it is.
 	@$(CLUSTER_NODE) status
 
-cluster-images: setup-dev ## Build every image and put it into the cluster.
-	@$(CLUSTER_NODE) images $(IMAGES:%=headrace/%:$(TAG))
-
-test-cluster: setup-dev data cluster-up cluster-images ## The platform on a real Kubernetes: chart, pods, MinIO, faults, upgrades.
+test-cluster: setup-dev data cluster-build cluster-up ## The platform on a real Kubernetes: chart, pods, MinIO, faults, upgrades.
 	.venv/bin/python -m pytest tests/helm tests/contract/test_store_on_minio.py tests/cluster $(PYTEST_ARGS)
 
 lint: setup-dev ## Style, types and layers.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from minio_server import minio_binary, minio_server
+from cluster.programs import find_program
+from minio_server import minio_server
 from postgres_server import postgres_server
 
 
@@ -19,7 +20,7 @@ def postgres_url():
 @pytest.fixture(scope="session")
 def minio():
     """A real MinIO; skips where its program is not at hand (`make test-cluster` builds it)."""
-    if (binary := minio_binary()) is None:
+    if (binary := find_program("minio")) is None:
         pytest.skip("no MinIO on this machine: `make cluster-up` builds one")
     with minio_server(binary) as server:
         yield server

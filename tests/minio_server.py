@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,13 +21,6 @@ from headrace.adapters.parent_death import die_with_parent
 from waiting import wait_for
 
 READY_WITHIN_SECONDS = 30
-
-
-def minio_binary() -> Path | None:
-    """The server's program, if there is one: among those of the cluster for tests, or on the PATH."""
-    home = Path(os.environ.get("HEADRACE_CLUSTER_HOME") or Path.home() / ".cache" / "headrace" / "cluster")
-    found = shutil.which("minio", path=f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
-    return Path(found) if found else None
 
 
 class MinioServer:

@@ -14,12 +14,18 @@ TAG = version("headrace")
 """Of the images."""
 
 
-def program(name: str) -> Path:
-    """The one that was built for the project's own node; on an existing cluster, the one on the PATH."""
+def find_program(name: str) -> Path | None:
+    """The one that was built for the project's own node; without it, and on an existing cluster, the one on the PATH."""
     own = Home.of_environment().bin / name
     found = str(own) if own.exists() and not EXISTING else shutil.which(name)
+    return Path(found) if found else None
+
+
+def program(name: str) -> Path:
+    """The same, which must be there."""
+    found = find_program(name)
     assert found, f"{name} is needed: `make cluster-up` builds it, or install it"
-    return Path(found)
+    return found
 
 
 def kubeconfig() -> Path:

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from builders import pipeline
+from cluster.programs import find_program
 from headrace.adapters.minio_store import MinioStore
 from headrace.config import MinioSettings
 from headrace.errors import UnavailableError
 from idx_files import NAMES, dataset_spec, raw_content, write_raw
-from minio_server import minio_binary, minio_server
+from minio_server import minio_server
 from waiting import wait_for
 
 LARGE_BYTES = 128 << 20
@@ -27,7 +28,7 @@ AWAY_SECONDS = 10
 @pytest.fixture
 def server():
     """A server of its own: it is killed."""
-    if (binary := minio_binary()) is None:
+    if (binary := find_program("minio")) is None:
         pytest.skip("no MinIO on this machine: `make cluster-up` builds one")
     with minio_server(binary) as server:
         yield server

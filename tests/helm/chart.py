@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,6 @@ VALUES = Path(__file__).parent / "values"
 VALUE_SETS = ("default", *sorted(path.stem for path in VALUES.glob("*.yaml")))
 RELEASE, NAMESPACE, KUBERNETES = "headrace", "ml", "1.34.0"
 _TEMPLATED = ("Deployment", "StatefulSet", "Job")
-
-
-def helm_binary() -> Path | None:
-    """The program, if there is one: among those of the cluster for tests, or on the PATH."""
-    home = Path(os.environ.get("HEADRACE_CLUSTER_HOME") or Path.home() / ".cache" / "headrace" / "cluster")
-    found = shutil.which("helm", path=f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
-    return Path(found) if found else None
 
 
 class Chart:

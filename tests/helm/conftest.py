@@ -2,12 +2,13 @@
 
 import pytest
 
-from helm.chart import Chart, helm_binary
+from cluster.programs import find_program
+from helm.chart import Chart
 
 
 @pytest.fixture(scope="session")
 def chart():
     """The chart; skips where helm is not at hand (`make test-cluster` builds it)."""
-    if (binary := helm_binary()) is None:
+    if (binary := find_program("helm")) is None:
         pytest.skip("no helm on this machine: `make cluster-up` builds one")
     return Chart(binary)

@@ -8,19 +8,17 @@ import sys
 
 from cluster.node import cluster, existing
 from cluster.node.home import Home, NodeError
-from cluster.node.images import load
 from cluster.node.products import build_products
 from cluster.node.progress import say
-from cluster.node.standins import build_standins
 
 
 def main() -> int:
     """Do what is asked for; 1 where that failed, with the reason on standard error."""
     parser = argparse.ArgumentParser(prog="cluster.node", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("build").add_argument("tags", nargs="+", help="what `make images` makes")
     for action in ("up", "down", "status"):
         actions.add_parser(action)
-    actions.add_parser("images").add_argument("tags", nargs="+", help="what `make images` makes")
     given = parser.parse_args()
     tags = tuple(getattr(given, "tags", ()))
     try:
@@ -34,25 +32,21 @@ def _on_own(action: str, tags: tuple[str, ...]) -> int:
     home = Home.of_environment()
     if action == "status":
         return 0 if cluster.status(home) else 1
-    if action == "up":
+    if action == "build":
+        cluster.build(home, tags)
+    elif action == "up":
         cluster.up(home)
-    elif action == "down":
-        cluster.down(home)
     else:
-        for tag in build_standins(home):
-            load(home, tag)
-        build_products(home)
-        for tag in tags:
-            load(home, tag)
+        cluster.down(home)
     return 0
 
 
 def _on_existing(action: str, tags: tuple[str, ...]) -> int:
-    if action == "images":
+    if action == "build":
         build_products(None)
         existing.load(tags)
     elif action == "down":
-        say("CLUSTER=existing: nothing was started, nothing is ended")
+        say("CLUSTER=existing: nothing is ended")
     else:
         existing.check()
     return 0

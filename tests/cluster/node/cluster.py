@@ -1,4 +1,4 @@
-"""Bringing the node up, telling how it is, and ending it."""
+"""Building what a node consists of, bringing it up, telling how it is, and ending it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster.node import images
@@ -20,9 +21,11 @@ from cluster.node.mounts import unmount_below
 from cluster.node.network import ensure_network, remove_network
 from cluster.node.packages import ensure_packages
 from cluster.node.pki import ensure_pki
+from cluster.node.products import build_products
 from cluster.node.programs import ensure_programs
 from cluster.node.progress import say
 from cluster.node.shell import run, succeeds
+from cluster.node.standins import STANDINS, build_minio, build_standins
 
 _READY_WITHIN = 120
 _LOG_LINKS = Path("/var/log/containers")
@@ -33,13 +36,9 @@ def up(home: Home) -> None:
     """A ready cluster: what runs stays as it is, what is missing is built or started, what died is started again."""
     started = time.monotonic()
     with _alone(home):
-        ensure_packages()
+        layout = _ensure_runtime(home)
         ensure_programs(home)
-        _ensure_run_folder(home)
-        layout = Layout(home, ensure_pki(home.run / "pki"))
         ensure_network(home)
-        _ensure_all(layout, RUNTIME)
-        _await(home, RUNTIME, lambda: images.answers(home), "containerd and dockerd answer")
         images.ensure_program_image(home, "pause", PAUSE_IMAGE)
         images.ensure_program_image(home, "coredns", _COREDNS_IMAGE)
         shutil.copyfile(layout.kubeconfig("admin"), home.kubeconfig)
@@ -49,6 +48,24 @@ def up(home: Home) -> None:
         _ensure_all(layout, NODE)
         _await_node(home)
     say(f"Kubernetes is up after {time.monotonic() - started:.0f} s; export KUBECONFIG={home.kubeconfig}")
+
+
+def build(home: Home, products: Sequence[str]) -> None:
+    """Everything a cluster consists of and runs: programs, and images in its store. Only what runs containers is started.
+
+    Programs are compiled beside the images, which mostly wait for the network and the disk.
+    """
+    started = time.monotonic()
+    with _alone(home), ThreadPoolExecutor(max_workers=1) as beside:
+        _ensure_runtime(home)
+        programs = beside.submit(ensure_programs, home)
+        build_standins(home)
+        build_products(home)
+        for tag in (*STANDINS, *products):
+            images.load(home, tag)
+        programs.result()
+        images.load(home, build_minio(home))
+    say(f"programs and images are there after {time.monotonic() - started:.0f} s")
 
 
 def down(home: Home) -> None:
@@ -81,6 +98,16 @@ def status(home: Home) -> bool:
         return False
     say(kubectl(home, "get", "nodes,pods", "--all-namespaces"))
     return alive.keys() >= set(wanted) and _node_ready(home)
+
+
+def _ensure_runtime(home: Home) -> Layout:
+    """containerd and dockerd answer."""
+    ensure_packages()
+    _ensure_run_folder(home)
+    layout = Layout(home, ensure_pki(home.run / "pki"))
+    _ensure_all(layout, RUNTIME)
+    _await(home, RUNTIME, lambda: images.answers(home), "containerd and dockerd answer")
+    return layout
 
 
 def _ensure_run_folder(home: Home) -> None:
@@ -128,8 +155,8 @@ def _await(home: Home, daemons: Mapping[str, Describe], condition: Callable[[], 
 
 
 def _remove_pods(home: Home) -> None:
-    """Pods outlive their containerd: where it is gone but its state is not, it is started again to remove them."""
-    if not (home.run / "containerd.toml").exists():
+    """Pods outlive their containerd: where it is gone but a kubelet ran on it, it is started again to remove them."""
+    if not (home.run / "kubelet.yaml").exists():
         return
     layout = Layout(home, ensure_pki(home.run / "pki"))
     ensure_running(home, RUNTIME["containerd"](layout))

@@ -18,6 +18,8 @@ _BUILD_WITHIN = 3600
 _SOURCE_LABEL = "headrace.dev/docker-id"
 _NAMESPACE = "k8s.io"
 _REGISTRY = "docker.io/"
+_COLLECTED = "does not exist: not found"
+"""containerd's collector may take a layer of a former image away just when an import finds that it is there already."""
 
 
 def docker_environment(home: Home) -> dict[str, str]:
@@ -47,14 +49,24 @@ def load(home: Home, tag: str) -> bool:
     if f"{_SOURCE_LABEL}={source}" in ctr(home, "images", "list", f"name=={name}"):
         return False
     started = time.monotonic()
-    with subprocess.Popen(("docker", "save", tag), stdout=subprocess.PIPE, env=docker_environment(home)) as saving:
-        importing = (*_ctr(home), "images", "import", "-")
-        done = subprocess.run(importing, stdin=saving.stdout, capture_output=True, text=True, check=False)
-    if saving.returncode != 0 or done.returncode != 0:
-        raise NodeError(f"{tag} could not be imported into containerd: {done.stderr.strip()}")
+    refusal = _import(home, tag)
+    if _COLLECTED in refusal:
+        refusal = _import(home, tag)
+    if refusal:
+        raise NodeError(f"{tag} could not be imported into containerd: {refusal}")
     ctr(home, "images", "label", name, f"{_SOURCE_LABEL}={source}")
     say(f"imported {tag} in {time.monotonic() - started:.0f} s")
     return True
+
+
+def _import(home: Home, tag: str) -> str:
+    """Copy the image; what containerd says against it, empty when it was copied."""
+    with subprocess.Popen(("docker", "save", tag), stdout=subprocess.PIPE, env=docker_environment(home)) as saving:
+        importing = (*_ctr(home), "images", "import", "-")
+        done = subprocess.run(importing, stdin=saving.stdout, capture_output=True, text=True, check=False)
+    if saving.returncode == done.returncode == 0:
+        return ""
+    return done.stderr.strip() or f"docker save ended with {saving.returncode}"
 
 
 def ensure_program_image(home: Home, program: str, name: str) -> None:

@@ -16,65 +16,89 @@ from cluster.node.progress import say
 from cluster.node.shell import run
 
 KUBERNETES = "1.34.3"
-_MODULE = Path(__file__).parent / "kube"
+_HELM = "3.22.0"
+_HELM_PACKAGE, _HELM_FLAGS = "helm.sh/helm/v3/cmd/helm", f"-X helm.sh/helm/v3/internal/version.version=v{_HELM}"
+_MINIO = "v0.0.0-20260212201848-7aac2a2c5b7c"
+_FOLDER = Path(__file__).parent
 _BUILD_WITHIN = 3600
 
 
 @dataclass(frozen=True)
-class GoProgram:
-    """A program that `go install` makes."""
+class Program:
+    """A program that Go makes.
+
+    Attributes:
+        version: changes whenever another program would come of it.
+        build: makes it at a path.
+    """
 
     name: str
-    package: str
     version: str
-    ldflags: str = ""
-
-
-TOOLS = (
-    GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", "-X helm.sh/helm/v3/internal/version.version=v3.22.0"),
-    GoProgram("coredns", "github.com/coredns/coredns", "v1.15.0"),
-    GoProgram("minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"),
-)
+    build: Callable[[Path], None]
 
 
 def ensure_programs(home: Home) -> None:
     """Build what is not there yet; takes minutes, once a version."""
-    version = f"{KUBERNETES}-{_sources_digest()}"
-    _ensure(home, "kube", version, _build_kube)
-    _ensure(home, "pause", version, _build_pause)
+    kube, tools = _Module("kube"), _Module("tools")
+    kubernetes, beside = f"{KUBERNETES}-{kube.digest()}", tools.digest()
+    programs = (
+        Program("kube", kubernetes, lambda target: kube.build(target, ".", _kubernetes_version())),
+        Program("pause", kubernetes, lambda target: kube.build(target, "./pause")),
+        Program("coredns", beside, lambda target: tools.build(target, "./coredns")),
+        Program("helm", f"{_HELM}-{beside}", lambda target: tools.build(target, _HELM_PACKAGE, _HELM_FLAGS)),
+        Program("minio", _MINIO, lambda target: _install(target, f"github.com/minio/minio@{_MINIO}")),
+    )
+    for program in programs:
+        _ensure(home, program)
     _link(home, "kubectl", "kube")
-    for tool in TOOLS:
-        _ensure(home, tool.name, tool.version, lambda target, tool=tool: _install(tool, target))  # type: ignore[misc]
 
 
-def _ensure(home: Home, name: str, version: str, build: Callable[[Path], None]) -> None:
-    target = home.bin / f"{name}-{version}"
+@dataclass(frozen=True)
+class _Module:
+    """One of the Go modules beside this file: upstream's programs at the versions its `go.sum` pins."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return _FOLDER / self.name
+
+    def build(self, target: Path, package: str, ldflags: str = "") -> None:
+        tags = ("-tags", "netgo,osusergo")
+        _go("build", *tags, "-ldflags", f"-s -w {ldflags}", "-o", str(target), package, cwd=self.folder)
+
+    def digest(self) -> str:
+        """Of everything that is compiled."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.suffix in {".go", ".mod", ".sum"} and not path.name.endswith("_test.go"):
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:8]
+
+
+def _ensure(home: Home, program: Program) -> None:
+    target = home.bin / f"{program.name}-{program.version}"
     if not target.exists():
         _require_go()
         home.bin.mkdir(parents=True, exist_ok=True)
-        say(f"building {name} {version}")
+        say(f"building {program.name} {program.version}")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=home.bin) as folder:
-            build(Path(folder) / name)
-            (Path(folder) / name).rename(target)
+            program.build(Path(folder) / program.name)
+            (Path(folder) / program.name).rename(target)
         say(f"  {time.monotonic() - started:.0f} s")
-    _link(home, name, target.name)
+    _link(home, program.name, target.name)
 
 
-def _build_kube(target: Path) -> None:
+def _kubernetes_version() -> str:
     package = "k8s.io/component-base/version"
     major, minor, _ = KUBERNETES.split(".")
     values = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    ldflags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in values.items())])
-    _go("build", "-tags", "netgo,osusergo", "-ldflags", ldflags, "-o", str(target), ".", cwd=_MODULE)
+    return " ".join(f"-X {package}.{name}={value}" for name, value in values.items())
 
 
-def _build_pause(target: Path) -> None:
-    _go("build", "-ldflags", "-s -w", "-o", str(target), "./pause", cwd=_MODULE)
-
-
-def _install(tool: GoProgram, target: Path) -> None:
-    _go("install", "-ldflags", f"-s -w {tool.ldflags}", f"{tool.package}@{tool.version}", GOBIN=str(target.parent))
+def _install(target: Path, package: str) -> None:
+    _go("install", "-ldflags", "-s -w", package, GOBIN=str(target.parent))
 
 
 def _go(verb: str, *arguments: str, cwd: Path | None = None, **environment: str) -> None:
@@ -85,14 +109,6 @@ def _go(verb: str, *arguments: str, cwd: Path | None = None, **environment: str)
 def _require_go() -> None:
     if not shutil.which("go"):
         raise NodeError("building Kubernetes needs Go in PATH (1.26, go.dev/dl), or use a cluster of your own: CLUSTER=existing")
-
-
-def _sources_digest() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(_MODULE.rglob("*")):
-        if path.suffix in {".go", ".mod", ".sum"} and not path.name.endswith("_test.go"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def _link(home: Home, name: str, target: str) -> None:

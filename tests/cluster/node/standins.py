@@ -35,8 +35,11 @@ _LEFT_OUT_OF_DEBIAN = (*(f"usr/share/{name}" for name in ("doc", "info", "locale
 _LEFT_OUT_OF_PYTHON = ("test", "__pycache__", "idlelib", "turtledemo", "tkinter", "config-*", "share", "*.a", "*.pth")
 
 
-def build_standins(home: Home) -> tuple[str, ...]:
-    """Build the stand-ins, Debian's base once and the rest from docker's cache; their tags."""
+STANDINS = (PYTHON_IMAGE, POSTGRES_IMAGE)
+
+
+def build_standins(home: Home) -> None:
+    """Build those that need nothing but packages, Debian's base once and the rest from docker's cache."""
     _ensure_debian(home)
     with _context("python") as context:
         _copy_python(context / "python")
@@ -44,10 +47,14 @@ def build_standins(home: Home) -> tuple[str, ...]:
         build(home, PYTHON_IMAGE, context)
     with _context("postgres") as context:
         build(home, POSTGRES_IMAGE, context)
+
+
+def build_minio(home: Home) -> str:
+    """Build MinIO's from the node's program; its tag."""
     with _context("minio") as context:
         shutil.copy2(home.bin / "minio", context / "minio")
         build(home, MINIO_IMAGE, context)
-    return PYTHON_IMAGE, POSTGRES_IMAGE, MINIO_IMAGE
+    return MINIO_IMAGE
 
 
 def _ensure_debian(home: Home) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cluster.kubectl import Kubectl
+from cluster.programs import EXISTING
 from waiting import wait_for
 
 NAMESPACE = "headrace-test-policies"
@@ -68,7 +69,7 @@ def test_a_pod_without_egress_reaches_neither_pods_nor_the_api_server(pods: Kube
     assert _reaches(pods, "stranger")
 
 
-@pytest.mark.skipif(os.environ.get("CLUSTER") == "existing", reason="the enforcer is the project's own node's")
+@pytest.mark.skipif(EXISTING, reason="the enforcer is the project's own node's")
 def test_the_enforcer_reads_policies_as_the_api_defines_them() -> None:
     done = subprocess.run(
         _GO_TEST, cwd=_MODULE, env=os.environ | {"CGO_ENABLED": "0"}, capture_output=True, text=True, check=False

@@ -144,13 +144,6 @@ def local_engines(kubectl: Kubectl, address: str, folder: Path) -> Iterator[Loca
         yield LocalEngines(kubectl, address, folder, proxy)
 
 
-def node_address(kubectl: Kubectl) -> str:
-    """The address of the cluster's node, which for the project's own cluster is this machine's."""
-    (node, *_) = kubectl.get("nodes")
-    address: str = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
-    return address
-
-
 def rules_of(documents: Sequence[Any], role: str) -> Any:
     """The rules of one of the chart's Roles."""
     return next(each["rules"] for each in documents if (each["kind"], each["metadata"]["name"]) == ("Role", role))

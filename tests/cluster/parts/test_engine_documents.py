@@ -19,9 +19,9 @@ from cluster.parts.engine_world import (
     config_map,
     engine_namespace,
     local_engines,
-    node_address,
     rules_of,
 )
+from cluster.parts.step_world import node_address
 from cluster.tenancy import restricted_user
 from headrace.adapters.engine_on_kubernetes import documents
 from headrace.adapters.engine_on_kubernetes.backend import EngineOnKubernetes

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from kubernetes.client import CoreV1Api
 
-from cluster.parts.engine_world import GRAPHS, SERVICE, chart_objects, client_of, engine_namespace, node_address, rules_of
+from cluster.parts.engine_world import GRAPHS, SERVICE, chart_objects, client_of, engine_namespace, rules_of
 from cluster.parts.seldon_world import Models, ensemble, target
-from cluster.parts.step_world import minio_server
+from cluster.parts.step_world import minio_server, node_address
 from cluster.programs import TAG
 from cluster.tenancy import restricted_user
 from cluster.trickle import trickle

@@ -17,7 +17,7 @@ from builders import dataset_version, pipeline
 from cluster.parts import seldon_operator
 from cluster.parts.seldon_world import IMAGE as SERVING_IMAGE
 from cluster.parts.seldon_world import SECRET, Graph, Models, cluster_names, ensemble, target
-from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server, node_address
 from cluster.tenancy import make_namespace, restricted_user
 from cluster.trickle import trickle
 from deployment_world import predictions
@@ -90,10 +90,8 @@ def executor(real, client):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, kubectl, minio_program):
-    (node, *_) = kubectl.get("nodes")
-    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
     folder = tmp_path_factory.mktemp("seldon")
-    with minio_server(minio_program, folder / "minio", address) as server:
+    with minio_server(minio_program, folder / "minio", node_address(kubectl)) as server:
         yield Models(server.endpoint, folder / "cache")
 
 

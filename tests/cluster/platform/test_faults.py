@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from cluster.installation import RELEASE, Installation
 from cluster.kubectl import Kubectl
 from cluster.platform.runs import PIPELINE, Run
 from cluster.trickle import trickle
 from headrace.specs.step import run_name
 from waiting import wait_for
+
+pytestmark = pytest.mark.timeout(2400)  # the first test installs the platform and waits for a whole run
 
 SMALL = {"members": ["cnn"], "ensemble_size": 1}
 OUTAGE_SECONDS = 10

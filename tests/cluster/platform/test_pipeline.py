@@ -13,6 +13,8 @@ from cluster.kubectl import Kubectl
 from cluster.platform.runs import PIPELINE, Run
 from headrace.specs.step import run_name
 
+pytestmark = pytest.mark.timeout(2400)  # the first test installs the platform and waits for a whole run
+
 MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")
 
 

@@ -10,6 +10,8 @@ from cluster.installation import RELEASE, Installation
 from cluster.kubectl import Kubectl
 from waiting import wait_for
 
+pytestmark = pytest.mark.timeout(2400)  # the first test installs the platform and waits for a whole run
+
 _PROBE = """
 import json, socket, sys
 answers = {}

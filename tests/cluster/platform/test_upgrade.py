@@ -9,6 +9,8 @@ from cluster.kubectl import Kubectl
 from cluster.platform.runs import Run
 from cluster.trickle import trickle
 
+pytestmark = pytest.mark.timeout(2400)  # the first test installs the platform and waits for a whole run
+
 
 def test_an_upgrade_to_another_image_loses_no_request_and_no_secret_and_can_be_rolled_back(
     first_run: Run, installation: Installation, clients: Kubectl, serving_image: str, next_images: str
