@@ -44,7 +44,7 @@ def two_serve(stack, world, versions, images):
 
 def settled(world, images, wanted):
     wait_for(lambda: sorted(world.answering(images)) == sorted(wanted), WITHIN_SECONDS, f"versions {wanted} answer")
-    wait_for(lambda: world.platform.unreconciled() == [], WITHIN_SECONDS, "all is as desired")
+    wait_for(lambda: not world.history()[-1].pending, WITHIN_SECONDS, "the history says so")
 
 
 def test_an_alias_moved_in_the_registry_is_what_serves_and_the_history_says_who_noticed(world, versions, images):
