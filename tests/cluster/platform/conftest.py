@@ -12,7 +12,7 @@ from cluster.installation import CHART, RELEASE, Installation
 from cluster.kubectl import Kubectl
 from cluster.node.home import Home
 from cluster.node.images import ctr
-from cluster.platform.runs import Run
+from cluster.platform.runs import SMALL, Run
 from cluster.programs import EXISTING, TAG, program
 from cluster.tenancy import make_namespace, restricted_user
 
@@ -43,11 +43,26 @@ def installation(admin: Kubectl, namespaces: None, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="session")
-def first_run(installation: Installation) -> Run:
+def first_run(installation: Installation) -> Iterator[Run]:
     """A finished run of the sample pipeline, all its members; its Airflow goes through a way of its own."""
     with installation.airflow() as airflow:
         run = Run.start(airflow, epochs=2)
         run.await_success(within=1200)
+    with installation.airflow() as airflow:
+        yield Run(airflow, run.run_id)
+
+
+@pytest.fixture(scope="session")
+def bereaved_run(first_run: Run, installation: Installation) -> Iterator[Run]:
+    """A second run that ended well, though the pod of one of its workers was killed after the first epoch."""
+    jobs = installation.user.within(installation.jobs)
+    with installation.airflow() as airflow:
+        run = Run.start(airflow, **SMALL, epochs=8)
+        run.await_epoch()
+        rank = "batch.kubernetes.io/job-completion-index=1"
+        worker = jobs.get("pods", "-l", rank, "--field-selector=status.phase=Running")[0]
+        jobs("delete", "pod", worker["metadata"]["name"], "--grace-period=0", "--force")
+        run.await_success()
     with installation.airflow() as airflow:
         yield Run(airflow, run.run_id)
 

@@ -10,6 +10,8 @@ from headrace.ports.orchestrator import TaskState
 from waiting import wait_for
 
 PIPELINE = "fashion_mnist"
+SMALL = {"members": ["cnn"], "ensemble_size": 1}
+"""Parameters of a run of one member."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Run:
     def await_state(self, task: str, *states: str, within: float = 300) -> None:
         """Wait until a task is in one of these states."""
         wait_for(lambda: self.states()[task] in states, within=within, what=f"{task} is {' or '.join(states)}: {self.states()}")
+
+    def await_epoch(self) -> None:
+        """Wait until the training of a small run has a checkpoint to go on from."""
+
+        def has_progress() -> bool:
+            return "epoch 1" in self.log("train_cnn").lower() if self.states()["train_cnn"] != "waiting" else False
+
+        wait_for(has_progress, within=300, what=f"the first epoch is over: {self.states()}")
 
     def result(self, task: str, key: str = "return_value") -> Any:
         """What a task passed on."""

@@ -4,77 +4,75 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from cluster.installation import RELEASE, Installation
 from cluster.kubectl import Kubectl
-from cluster.platform.runs import PIPELINE, Run
+from cluster.platform.runs import PIPELINE, SMALL, Run
 from cluster.trickle import trickle
 from headrace.specs.step import run_name
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(2400)  # the first test installs the platform and waits for a whole run
 
-SMALL = {"members": ["cnn"], "ensemble_size": 1}
 OUTAGE_SECONDS = 10
 
 
-def test_a_killed_worker_pod_fails_the_job_and_the_retry_resumes_in_the_same_run(
-    first_run: Run, installation: Installation, jobs: Kubectl
-):
+def test_a_killed_worker_pod_fails_the_job_and_the_retry_resumes_in_the_same_run(bereaved_run: Run, installation: Installation):
+    assert bereaved_run.tasks()["train_cnn"].attempt == 2
+    assert "worker 1" in bereaved_run.log("train_cnn", 1)
+    assert "resum" in bereaved_run.log("train_cnn", 2).lower()
+    assert _mlflow_runs(bereaved_run, installation) == ["FINISHED"]
+
+
+@dataclass(frozen=True)
+class Tormented:
+    """A run that has ended well, and the Jobs that there were before the faults during its training."""
+
+    run: Run
+    before: set[str]
+
+
+@pytest.fixture(scope="module")
+def tormented(bereaved_run: Run, installation: Installation) -> Iterator[Tormented]:
+    """A run that loses the store while it ingests, and the triggerer and then the scheduler while it trains."""
+    jobs = installation.user.within(installation.jobs)
     with installation.airflow() as airflow:
-        run = Run.start(airflow, **SMALL, epochs=8)
-        _await_epoch(run, installation)
-        jobs("delete", "pod", _worker(jobs, rank=1), "--grace-period=0", "--force")
-        run.await_success()
-        assert run.tasks()["train_cnn"].attempt == 2
-        assert "worker 1" in run.log("train_cnn", 1)
-        assert "resum" in run.log("train_cnn", 2).lower()
-    assert _mlflow_runs(run, installation) == ["FINISHED"]
-
-
-def test_a_killed_scheduler_does_not_start_a_second_job(first_run: Run, installation: Installation, jobs: Kubectl):
-    with installation.airflow() as airflow:
-        run = Run.start(airflow, **SMALL, epochs=8)
-        _await_epoch(run, installation)
-        before = _jobs(jobs)
-        for pod in installation.pods("airflow-scheduler"):
-            installation.user("delete", "pod", pod, "--grace-period=0", "--force")
-        run.await_success()
-        assert _jobs(jobs) <= before
-    assert _mlflow_runs(run, installation) == ["FINISHED"]
-
-
-def test_a_killed_triggerer_is_followed_by_one_that_goes_on_waiting(first_run: Run, installation: Installation, jobs: Kubectl):
-    with installation.airflow() as airflow:
-        run = Run.start(airflow, **SMALL, epochs=8)
-        _await_epoch(run, installation)
-        run.await_state("train_cnn", "deferred")
-        before = _jobs(jobs)
-        for pod in installation.pods("airflow-triggerer"):
-            installation.user("delete", "pod", pod, "--grace-period=0", "--force")
-        run.await_success()
-        assert _jobs(jobs) <= before
-        assert run.tasks()["train_cnn"].attempt == 1
-    assert _mlflow_runs(run, installation) == ["FINISHED"]
-
-
-def test_ingestion_rides_out_a_store_that_is_away(first_run: Run, installation: Installation, jobs: Kubectl, tmp_path):
-    with installation.airflow() as airflow:
-        run = Run.start(airflow, **SMALL, epochs=1, force_refresh=True)
+        run = Run.start(airflow, **SMALL, epochs=12, force_refresh=True)
         wait_for(lambda: _ingest_pod_uploads(jobs), within=240, what="the ingest pod writes")
         _set_replicas(installation, f"statefulset/{RELEASE}-minio", 0)
         time.sleep(OUTAGE_SECONDS)  # the fault itself: an outage of known length
         _set_replicas(installation, f"statefulset/{RELEASE}-minio", 1)
+        run.await_epoch()
+        run.await_state("train_cnn", "deferred")
+        before = _jobs(jobs)
+        _kill(installation, "airflow-triggerer")
+        installation.user("rollout", "status", f"deployment/{RELEASE}-airflow-triggerer", "--timeout=180s", timeout=200)
+        assert run.states()["train_cnn"] == "deferred", "it trained for too short a time to lose the scheduler, too"
+        _kill(installation, "airflow-scheduler")
         run.await_success()
-        assert run.tasks()["ingest"].attempt == 1
-        version = run.result("dataset")
+        yield Tormented(run, before)
+
+
+def test_ingestion_rides_out_a_store_that_is_away(tormented: Tormented, installation: Installation, tmp_path):
+    assert tormented.run.tasks()["ingest"].attempt == 1
+    version = tormented.run.result("dataset")
     with installation.store(tmp_path) as store:
         manifest = store.get_bytes(f"{version['location']}manifest.json")
         stored = {found.key for found in store.list(version["location"])}
     assert version["digest"].encode() in manifest
     assert len(stored) > 7
+
+
+def test_killed_triggerer_and_scheduler_are_followed_by_ones_that_go_on_waiting_for_the_same_job(
+    tormented: Tormented, installation: Installation, jobs: Kubectl
+):
+    assert _jobs(jobs) <= tormented.before
+    assert tormented.run.tasks()["train_cnn"].attempt == 1
+    assert _mlflow_runs(tormented.run, installation) == ["FINISHED"]
 
 
 def test_a_killed_replica_costs_no_request(first_run: Run, installation: Installation, clients: Kubectl, serving_image: str):
@@ -94,6 +92,11 @@ os.kill(nodes[0], signal.SIGKILL)
 """
 
 
+def _kill(installation: Installation, component: str) -> None:
+    for pod in installation.pods(component):
+        installation.user("delete", "pod", pod, "--grace-period=0", "--force")
+
+
 def _set_replicas(installation: Installation, workload: str, count: int) -> None:
     installation.user("patch", workload, "--patch", json.dumps({"spec": {"replicas": count}}))
 
@@ -106,20 +109,6 @@ def _endpoint(installation: Installation) -> str:
 def _jobs(jobs: Kubectl) -> set[str]:
     """Every Job by its unique id: one made anew under the same name is another."""
     return {job["metadata"]["uid"] for job in jobs.get("jobs")}
-
-
-def _worker(jobs: Kubectl, *, rank: int) -> str:
-    pods = jobs.get("pods", "-l", f"batch.kubernetes.io/job-completion-index={rank}", "--field-selector=status.phase=Running")
-    return str(pods[0]["metadata"]["name"])
-
-
-def _await_epoch(run: Run, installation: Installation) -> None:
-    """Wait until the training has a checkpoint to go on from."""
-
-    def has_progress() -> bool:
-        return "epoch 1" in run.log("train_cnn").lower() if run.states()["train_cnn"] != "waiting" else False
-
-    wait_for(has_progress, within=300, what=f"the first epoch is over: {run.states()}")
 
 
 def _ingest_pod_uploads(jobs: Kubectl) -> bool:
