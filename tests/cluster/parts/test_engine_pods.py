@@ -172,11 +172,6 @@ def test_a_model_that_is_not_in_the_store_is_named(backend, kubectl, live, model
     assert settled(reports, document_digest(live))
 
 
-def test_a_deleted_graph_is_gone_from_every_pod(backend, kubectl, live, reports):
-    backend.delete(kubectl.namespace, NAME)
-    assert [report.status for report in reports().values()] == [None, None]
-
-
 @pytest.mark.parametrize("mode", ["canary", "shadow"])
 def test_a_canary_costs_no_request_and_the_pods_figures_are_summed(kubectl, backend, models, live, asked, reports, mode):
     former = processes(reports, "combiner", "slot-1", "slot-2")
@@ -195,6 +190,11 @@ def test_a_canary_costs_no_request_and_the_pods_figures_are_summed(kubectl, back
     assert processes(reports, "combiner", "slot-1", "slot-2") == former, "what serves runs on"
     backend.apply(live, timeout=SOON)
     assert processes(reports, "combiner", "slot-1", "slot-2") == former
+
+
+def test_a_deleted_graph_is_gone_from_every_pod(backend, kubectl, live, reports):
+    backend.delete(kubectl.namespace, NAME)
+    assert [report.status for report in reports().values()] == [None, None]
 
 
 def processes(reports, *nodes):
