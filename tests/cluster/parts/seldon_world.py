@@ -11,11 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, V1Deployment, V1Pod
 
+from cluster.kubectl import Kubectl
 from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY
 from cluster.programs import TAG
 from fakes_promotion import FakeRegistry
+from headrace.adapters.kubernetes.client import api_client
 from headrace.adapters.minio_store import MinioStore
 from headrace.adapters.seldon.backend import SeldonBackend
 from headrace.config import MinioSettings
@@ -139,3 +142,11 @@ def cluster_names(client: ApiClient, patch: Any) -> Iterator[None]:
 
     patch.setattr(socket, "getaddrinfo", resolve_services)
     yield
+
+
+def client_of(user: Kubectl) -> ApiClient:
+    """A client of the cluster with the user's rights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(user.kubeconfig))
+        patch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        return api_client()

@@ -1,0 +1,1 @@
+"""The Seldon adapter on a cluster."""
