@@ -6,20 +6,25 @@ Chromium is driven by Playwright, which logs in as a person would.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
 from headrace.bootstrap import Platform
-from headrace.errors import NotFoundError
+from headrace.errors import NotFoundError, UnavailableError
+from headrace.specs.deployment import last_live
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 1440, "height": 900}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PIPELINE = "fashion_mnist"
 MODEL = "fashion-mnist"
+SLOT = "slot-1"
+SERVES_WITHIN_SECONDS = 120
 
 
 def main() -> None:
@@ -34,6 +39,7 @@ def main() -> None:
         page = browser.new_page(viewport=SIZE)
         airflow_grid(page, platform)
         mlflow_pages(page, platform)
+        moved_alias(page, platform)
         gate_page(page, platform)
         browser.close()
 
@@ -74,6 +80,38 @@ def gate_page(page: Page, platform: Platform) -> None:
         found = client.download_artifacts(version.run_id, f"gate/{MODEL}-{version.version}.html", folder)
         page.set_content(Path(found).read_text())
     _picture(page, "gate", full_page=True)
+
+
+def moved_alias(page: Page, platform: Platform) -> None:
+    """A slot's alias on its way to a version that does not serve; saved, waited for, and moved back."""
+    url, registry = platform.settings.tracking(), platform.registry
+    client = MlflowClient(tracking_uri=url)
+    former = registry.aliases(MODEL)
+    other = next(
+        int(found.version)
+        for found in client.search_model_versions(f"name = '{MODEL}'")
+        if int(found.version) not in former.values()
+    )
+    page.goto(f"{url}/#/models/{MODEL}/versions/{other}")
+    page.locator("[data-component-id*='modelversionviewaliaseditor']").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox").fill(SLOT)
+    dialog.get_by_role("combobox").press("Enter")
+    dialog.get_by_text("is also being used").wait_for()
+    _picture(page, "mlflow-alias")
+    dialog.get_by_role("button", name="Save aliases").click()
+    sys.stdout.write(f"version {other} serves {_seconds_until_it_serves(platform, other):.1f} s after it was saved\n")
+    registry.set_alias(MODEL, SLOT, former[SLOT])
+    _seconds_until_it_serves(platform, former[SLOT])
+
+
+def _seconds_until_it_serves(platform: Platform, version: int) -> float:
+    started = time.monotonic()
+    while (serving := last_live(platform.history.deployments(MODEL))) is None or version not in serving.request.versions:
+        if time.monotonic() - started > SERVES_WITHIN_SECONDS:
+            raise UnavailableError(f"version {version} does not serve", remedy=f"`headrace history {MODEL}` says what happened.")
+        time.sleep(0.1)
+    return time.monotonic() - started
 
 
 def _picture(page: Page, name: str, *, full_page: bool = False) -> None:
