@@ -92,6 +92,12 @@ def test_the_first_candidate_served_before_the_choice_and_others_joined_it(world
     assert len(skipped) == 1, "there are two slots"
 
 
+def test_the_first_candidate_answered_while_others_trained_and_joining_cost_no_request(beginning):
+    assert beginning.training
+    assert beginning.trickle.failures == []
+    assert beginning.trickle.asked > 100
+
+
 def test_the_endpoint_answers_with_every_vote(world, first_run):
     version = world.platform.catalogue.versions(MODEL)[-1]
     images, labels = open_split(world.platform.store, version, Split.TEST)[0]
