@@ -69,14 +69,14 @@ def figures(tally: Tally) -> CanaryFigures:
     """What it says of both ensembles."""
     former, new = (_branch(tally, branch) for branch in (Branch.SERVING, Branch.NEW))
     unaccounted = max(0, int(tally.count["", False]) - former.errors - new.errors)
-    its_own = min(unaccounted, _begun(tally) - former.requests)
+    its_own = min(unaccounted, max(0, _begun(tally) - former.requests))
     return CanaryFigures(former=former + _failed(its_own), new=new + _failed(unaccounted - its_own))
 
 
 def _begun(tally: Tally) -> int:
-    """How many requests the former ensemble got, by those of its nodes that answered; no fewer than are accounted for."""
-    calls = [tally.count[node, True] + tally.count[node, False] for node in tally.members(Branch.SERVING)]
-    return max([*map(int, calls), _branch(tally, Branch.SERVING).requests])
+    """How many requests the former ensemble got, by that of its members which was called most often."""
+    calls = (tally.count[node, True] + tally.count[node, False] for node in tally.members(Branch.SERVING))
+    return max(map(int, calls), default=0)
 
 
 def _failed(requests: int) -> BranchFigures:
