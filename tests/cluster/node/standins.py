@@ -19,6 +19,8 @@ from cluster.node.shell import run, succeeds
 PYTHON_IMAGE = "headrace/python:3.12"
 POSTGRES_IMAGE = "headrace/postgres:17"
 MINIO_IMAGE = "headrace/minio:latest"
+STANDINS = (PYTHON_IMAGE, POSTGRES_IMAGE)
+"""What `build_standins` makes."""
 
 _DEBIAN_IMAGE = "headrace/debian:bookworm"
 _SUITE = "bookworm"
@@ -33,9 +35,6 @@ _PACKAGES = (
 )
 _LEFT_OUT_OF_DEBIAN = (*(f"usr/share/{name}" for name in ("doc", "info", "locale", "man")), "var/cache/apt", "var/lib/apt/lists")
 _LEFT_OUT_OF_PYTHON = ("test", "__pycache__", "idlelib", "turtledemo", "tkinter", "config-*", "share", "*.a", "*.pth")
-
-
-STANDINS = (PYTHON_IMAGE, POSTGRES_IMAGE)
 
 
 def build_standins(home: Home) -> None:

@@ -15,7 +15,7 @@ import pytest
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, V1Deployment, V1Pod
 
 from cluster.kubectl import Kubectl
-from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server, node_address
 from cluster.programs import TAG
 from fakes_promotion import FakeRegistry
 from headrace.adapters.kubernetes.client import api_client
@@ -142,6 +142,13 @@ def cluster_names(client: ApiClient, patch: Any) -> Iterator[None]:
 
     patch.setattr(socket, "getaddrinfo", resolve_services)
     yield
+
+
+@contextmanager
+def models_in_store(kubectl: Kubectl, minio_program: Path, folder: Path) -> Iterator[Models]:
+    """A registry and a MinIO that the cluster's pods reach, while the context lasts; both keep their files in the folder."""
+    with minio_server(minio_program, folder / "minio", node_address(kubectl)) as server:
+        yield Models(server.endpoint, folder / "cache")
 
 
 def client_of(user: Kubectl) -> ApiClient:

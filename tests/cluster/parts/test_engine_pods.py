@@ -6,8 +6,7 @@ import pytest
 from kubernetes.client import CoreV1Api
 
 from cluster.parts.engine_world import GRAPHS, SERVICE, chart_objects, client_of, engine_namespace, rules_of
-from cluster.parts.seldon_world import Models, ensemble, target
-from cluster.parts.step_world import minio_server, node_address
+from cluster.parts.seldon_world import ensemble, models_in_store, target
 from cluster.programs import TAG
 from cluster.tenancy import restricted_user
 from cluster.trickle import trickle
@@ -32,9 +31,8 @@ def kubectl(admin):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, kubectl, minio_program):
-    folder = tmp_path_factory.mktemp("models")
-    with minio_server(minio_program, folder / "minio", node_address(kubectl)) as server:
-        yield Models(server.endpoint, folder / "cache")
+    with models_in_store(kubectl, minio_program, tmp_path_factory.mktemp("models")) as models:
+        yield models
 
 
 @pytest.fixture(scope="module")

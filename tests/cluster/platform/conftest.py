@@ -53,9 +53,14 @@ def first_run(installation: Installation) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="session")
-def bereaved_run(first_run: Run, installation: Installation) -> Iterator[Run]:
+def jobs(installation: Installation) -> Kubectl:
+    """The user, in the namespace of jobs."""
+    return installation.user.within(installation.jobs)
+
+
+@pytest.fixture(scope="session")
+def bereaved_run(first_run: Run, installation: Installation, jobs: Kubectl) -> Iterator[Run]:
     """A second run that ended well, though the pod of one of its workers was killed after the first epoch."""
-    jobs = installation.user.within(installation.jobs)
     with installation.airflow() as airflow:
         run = Run.start(airflow, **SMALL, epochs=8)
         run.await_epoch()
@@ -65,12 +70,6 @@ def bereaved_run(first_run: Run, installation: Installation) -> Iterator[Run]:
         run.await_success()
     with installation.airflow() as airflow:
         yield Run(airflow, run.run_id)
-
-
-@pytest.fixture
-def jobs(installation: Installation) -> Kubectl:
-    """The user, in the namespace of jobs."""
-    return installation.user.within(installation.jobs)
 
 
 @pytest.fixture

@@ -37,9 +37,8 @@ class Tormented:
 
 
 @pytest.fixture(scope="module")
-def tormented(bereaved_run: Run, installation: Installation) -> Iterator[Tormented]:
+def tormented(bereaved_run: Run, installation: Installation, jobs: Kubectl) -> Iterator[Tormented]:
     """A run that loses the store while it ingests, and the triggerer and then the scheduler while it trains."""
-    jobs = installation.user.within(installation.jobs)
     with installation.airflow() as airflow:
         run = Run.start(airflow, **SMALL, epochs=12, force_refresh=True)
         wait_for(lambda: _ingest_pod_uploads(jobs), within=240, what="the ingest pod writes")

@@ -5,8 +5,8 @@ import uuid
 import pytest
 
 from cluster.parts import seldon_operator
-from cluster.parts.seldon_world import SECRET, Graph, Models, client_of, target
-from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY, minio_server, node_address
+from cluster.parts.seldon_world import SECRET, Graph, client_of, models_in_store, target
+from cluster.parts.step_world import ACCESS_KEY, SECRET_KEY
 from headrace.adapters.seldon.backend import SeldonBackend
 
 
@@ -40,9 +40,8 @@ def real(kubectl, client):
 
 @pytest.fixture(scope="package")
 def models(tmp_path_factory, kubectl, minio_program):
-    folder = tmp_path_factory.mktemp("seldon")
-    with minio_server(minio_program, folder / "minio", node_address(kubectl)) as server:
-        yield Models(server.endpoint, folder / "cache")
+    with models_in_store(kubectl, minio_program, tmp_path_factory.mktemp("seldon")) as models:
+        yield models
 
 
 @pytest.fixture(scope="package")
