@@ -1,11 +1,7 @@
 """The sample pipeline on a running embedded stack, as end-to-end tests and benchmarks talk to it."""
 
-import itertools
 import sys
-import threading
 
-import httpx
-import numpy as np
 import psutil
 from mlflow.tracking import MlflowClient
 
@@ -14,11 +10,13 @@ from headrace.errors import NotFoundError
 from headrace.specs.deployment import last_live
 from headrace.specs.pipeline import load_pipeline
 from headrace.specs.step import run_name
+from trickle import Trickle
 from waiting import wait_for
 
 RUN_WITHIN_SECONDS = 420
 PIPELINE = "fashion_mnist"
 MODEL = "fashion-mnist"
+_BLANK = [[0] * 28] * 28
 
 
 class PipelineWorld:
@@ -83,7 +81,7 @@ class PipelineWorld:
 
     def trickle(self, callers=1, pause=0.05):
         """Predictions until the end of the block."""
-        return Trickle(self.endpoint(), callers=callers, pause=pause)
+        return Trickle(self.endpoint(), image=_BLANK, callers=callers, pause=pause)
 
     def answering(self, images):
         """The versions that answer now, in the slots' order; none while nothing serves."""
@@ -120,44 +118,3 @@ def walk(client, run_id, path=None):
             yield from walk(client, run_id, item.path)
         else:
             yield item
-
-
-class Trickle:
-    """Predictions from several callers, each one after the other, until it is left; counts them, and keeps what failed.
-
-    Only a loopback address is asked.
-    """
-
-    def __init__(self, url, *, callers, pause):
-        assert httpx.URL(url).host == "127.0.0.1", url
-        self._url, self._pause, self._done = url, pause, threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(index,)) for index in range(callers)]
-        self._asked, self.failures = [0] * callers, []
-
-    @property
-    def asked(self):
-        """How many were sent."""
-        return sum(self._asked)
-
-    def _ask(self, index):
-        message = {"data": {"ndarray": np.zeros((1, 28, 28), int).tolist()}}
-        with httpx.Client(timeout=30, trust_env=False) as client:
-            for self._asked[index] in itertools.count(1):
-                try:
-                    reply = client.post(self._url, json=message)
-                    if not reply.is_success:
-                        self.failures.append(reply.text)
-                except httpx.TransportError as error:
-                    self.failures.append(repr(error))
-                if self._done.wait(self._pause):
-                    return
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        for thread in self._threads:
-            thread.join()

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from embedded_stack import temporary_stack
-from pipeline_world import RUN_WITHIN_SECONDS, PipelineWorld, Trickle
+from pipeline_world import RUN_WITHIN_SECONDS, PipelineWorld
+from trickle import Trickle
 from waiting import wait_for
 
 

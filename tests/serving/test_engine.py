@@ -1,6 +1,5 @@
 """The embedded engine on real processes: predictions, refusals, dead replicas, rollouts, its own death."""
 
-import threading
 import time
 
 import httpx
@@ -9,6 +8,7 @@ import psutil
 import pytest
 
 from serving.conftest import CLASSES, ROW, images
+from trickle import Trickle
 from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
@@ -43,41 +43,14 @@ def test_a_tensor_is_answered_with_a_tensor_and_ids_are_made(engine, live):
     assert first.json()["meta"]["puid"] != second.json()["meta"]["puid"]
 
 
-class Load:
-    """Callers that ask until they are told to stop; every reply that is no answer is kept."""
-
-    def __init__(self, engine, name, callers=4):
-        self._url, self._done = engine.predictions(name), threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(callers)]
-        self.answered, self.failures = 0, []
-
-    def _ask(self):
-        with httpx.Client(trust_env=False, timeout=30) as client:
-            while not self._done.is_set():
-                try:
-                    reply = client.post(self._url, json={"data": {"ndarray": [ROW]}})
-                except httpx.HTTPError as error:
-                    self.failures.append(repr(error))
-                    continue
-                if reply.status_code == 200:
-                    self.answered += 1
-                else:
-                    self.failures.append(reply.text)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
+def load_on(engine, name):
+    """Callers of a graph that never pause."""
+    return Trickle(engine.predictions(name), image=ROW, callers=4)
 
 
 def test_one_replica_of_every_node_killed_under_load_loses_no_request(engine, live):
     before = {(each["node"], each["replica"]): each["pid"] for each in engine.status("live")["replicas"]}
-    with Load(engine, "live") as load:
+    with load_on(engine, "live") as load:
         wait_for(lambda: load.answered > 50, 30, "load flows")
         for (_, replica), pid in before.items():
             if replica == 0:
@@ -97,7 +70,7 @@ def test_one_replica_of_every_node_killed_under_load_loses_no_request(engine, li
 
 def test_any_process_below_a_replica_may_be_killed_and_no_request_is_lost(engine, live):
     before = {(each["node"], each["replica"]): each["restarts"] for each in engine.status("live")["replicas"]}
-    with Load(engine, "live") as load:
+    with load_on(engine, "live") as load:
         for position in range(4):
             for node in ("combiner", "slot-1"):
                 replica = wait_for(lambda node=node: ready(engine, node), 30, "the former one is back")
@@ -132,7 +105,7 @@ def test_a_new_document_rolls_without_a_failed_request_and_what_is_the_same_runs
     former = {each["pid"] for each in engine.status("live")["replicas"] if each["node"] != "combiner"}
     combiners = pids(engine, "combiner")
     document, models = graph("live", seeds=(3, 4))
-    with Load(engine, "live") as load:
+    with load_on(engine, "live") as load:
         wait_for(lambda: load.answered > 20, 30, "load flows")
         engine.put(document).raise_for_status()
         status = engine.settled("live")
