@@ -4,6 +4,7 @@ The tests run in the order they are written and build on each other's runs, beca
 """
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from headrace.specs.step import run_name
 from headrace.usecases.ensemble import select
 from headrace.usecases.gate.predictions import load_predictions
 from pipeline_world import MODEL, walk, workers_of
+from trickle import Trickle
 from waiting import wait_for
 
 MEMBERS = ("cnn", "cnn_batch_norm", "cnn_dropout")
@@ -113,29 +115,61 @@ def test_the_endpoint_answers_with_every_vote(world, first_run):
     assert world.platform.serving.get(world.settings.namespace, "fashion-mnist-preview") is None
 
 
-def test_a_second_run_skips_ingest_alone_and_rolls_without_a_failed_request(world, first_run):
+@dataclass(frozen=True)
+class SecondRun:
+    """A run of one member on the cached dataset, whose scheduler was killed while the workers ran.
+
+    Attributes:
+        run_id: of the run.
+        tasks: by id, once it had ended.
+        trickle: predictions all the while.
+    """
+
+    run_id: str
+    tasks: dict
+    trickle: Trickle
+
+
+@pytest.fixture(scope="module")
+def second_run(world, stack, first_run):
     with world.trickle() as trickle:
         run_id = world.trigger(epochs=1, members=["cnn_dropout"], ensemble_size=1)
+        wait_for(lambda: workers_of(world), 120, "workers run")
+        stack.kill("airflow-scheduler")
         state, tasks = world.finish(run_id)
-    assert state == "success"
-    assert trickle.failures == []
-    assert trickle.asked > 100
-    assert tasks["ingest"].state == "skipped"
+    assert state == "success", tasks
+    return SecondRun(run_id, tasks, trickle)
+
+
+def test_a_second_run_skips_ingest_alone(world, second_run):
+    tasks = second_run.tasks
     assert {task_id for task_id, task in tasks.items() if task.state == "skipped"} == {
         "ingest",
         *(f"{phase}_{member}" for phase in ("train", "gate", "join") for member in ("cnn", "cnn_batch_norm")),
         "join_cnn_dropout",  # what serves already serves until the choice
     }
-    reason = world.result(run_id, "is_stale", "reason")
+    reason = world.result(second_run.run_id, "is_stale", "reason")
     assert reason.startswith("cached: ")
-    assert any(reason in line for line in world.log(run_id, tasks["is_stale"]))
+    assert any(reason in line for line in world.log(second_run.run_id, tasks["is_stale"]))
     event = world.events()[0]["extra"]
     assert (event["cached"], event["reason"]) == (True, reason)
+
+
+def test_a_second_run_rolls_without_a_failed_request(world, second_run):
+    assert second_run.trickle.failures == []
+    assert second_run.trickle.asked > 100
     assert set(world.mlflow.get_registered_model(MODEL).aliases) == {"slot-1"}
 
 
+def test_a_killed_scheduler_costs_no_run_and_makes_no_second_version(world, second_run):
+    (run,) = world.runs(second_run.run_id)
+    assert run.info.status == "FINISHED"
+    versions = [each for each in world.mlflow.search_model_versions(f"name = '{MODEL}'") if each.run_id == run.info.run_id]
+    assert len(versions) == 1
+
+
 def test_a_killed_worker_fails_the_try_with_its_last_words_and_the_retry_resumes(world, first_run):
-    run_id = world.trigger(epochs=3, members=["cnn"], ensemble_size=1, force_refresh=True)
+    run_id = world.trigger(epochs=2, members=["cnn"], ensemble_size=1, force_refresh=True)
     wait_for(lambda: b'"epoch":1' in world.progress(run_id, "cnn"), 240, "the first epoch ends")
     workers_of(world, rank=1)[0].kill()
     killed = time.monotonic()
@@ -152,19 +186,7 @@ def test_a_killed_worker_fails_the_try_with_its_last_words_and_the_retry_resumes
     (run,) = world.runs(run_id)
     assert run.info.status == "FINISHED"
     steps = [metric.step for metric in world.mlflow.get_metric_history(run.info.run_id, "validation_accuracy")]
-    assert sorted(steps) == [1, 2, 3], "no epoch is logged twice"
-
-
-def test_a_killed_scheduler_costs_no_run(world, stack, first_run):
-    run_id = world.trigger(epochs=2, members=["cnn"], ensemble_size=1)
-    wait_for(lambda: workers_of(world), 120, "workers run")
-    stack.kill("airflow-scheduler")
-    state, tasks = world.finish(run_id)
-    assert state == "success", tasks
-    (run,) = world.runs(run_id)
-    assert run.info.status == "FINISHED"
-    versions = [each for each in world.mlflow.search_model_versions(f"name = '{MODEL}'") if each.run_id == run.info.run_id]
-    assert len(versions) == 1
+    assert sorted(steps) == [1, 2], "no epoch is logged twice"
 
 
 def test_a_worker_never_outlives_its_run(world):
