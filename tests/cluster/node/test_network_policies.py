@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from cluster.kubectl import Kubectl
+from cluster.node.programs import GO_SETTINGS
 from cluster.programs import EXISTING
 from waiting import wait_for
 
 NAMESPACE = "headrace-test-policies"
 PORT = 8080
 _MODULE = Path(__file__).parent / "kube"
-_GO_TEST = ("go", "test", "-trimpath", "-tags", "netgo,osusergo", "./netpol")
+_GO_TEST = ("go", "test", "./netpol")
 _IN_FORCE_WITHIN = 20
 _DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 _PROBE = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)"
@@ -71,9 +72,7 @@ def test_a_pod_without_egress_reaches_neither_pods_nor_the_api_server(pods: Kube
 
 @pytest.mark.skipif(EXISTING, reason="the enforcer is the project's own node's")
 def test_the_enforcer_reads_policies_as_the_api_defines_them() -> None:
-    done = subprocess.run(
-        _GO_TEST, cwd=_MODULE, env=os.environ | {"CGO_ENABLED": "0"}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(_GO_TEST, cwd=_MODULE, env=os.environ | GO_SETTINGS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
