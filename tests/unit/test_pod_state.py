@@ -7,6 +7,10 @@ from headrace.adapters.kubernetes.pod_state import Cause, has_started, pod_end, 
 NO_CPU = "0/1 nodes are available: 1 Insufficient cpu."
 
 
+AT_ITS_END = "2026-11-21T11:05:03Z"
+"""Of the grace: the deletion was asked for in the second in which the container ended."""
+
+
 def pod(phase="Running", *, state=None, conditions=(), deleted=None, **status):
     metadata = {"name": "p", "creationTimestamp": "2026-11-21T11:00:00Z"}
     if deleted:
@@ -96,6 +100,8 @@ def test_a_container_has_started_when_there_is_a_log(state, started):
         (pod(deleted="2026-11-21T11:04:03Z", state={"running": {}}), Cause.DELETED, "was deleted"),
         (pod(deleted="2026-11-21T11:04:03Z", state=terminated(137)), Cause.DELETED, "was deleted"),
         (pod("Failed", deleted="2026-11-21T11:06:00Z", state=terminated(1)), Cause.EXIT, "ended with exit code 1"),
+        (pod("Failed", deleted=AT_ITS_END, state=terminated(143)), Cause.DELETED, "was deleted"),
+        (pod("Failed", deleted=AT_ITS_END, state=terminated(1)), Cause.EXIT, "ended with exit code 1"),
         (
             pod(conditions=[disrupted("PreemptionByScheduler", "default-scheduler: preempting to accommodate a pod")]),
             Cause.DISRUPTED,

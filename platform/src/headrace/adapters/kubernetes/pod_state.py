@@ -102,12 +102,17 @@ def _ended_from_outside(pod: Object, ended: datetime | None) -> PodEnd | None:
         how = _DISRUPTIONS.get(disruption["reason"], f"was ended ({disruption['reason']})")
         at = min(filter(None, [taken, ended, moment(disruption["lastTransitionTime"])]))
         return PodEnd(cause=Cause.DISRUPTED, how=_joined(how, disruption.get("message")), at=at)
-    if taken and (ended is None or taken < ended):
+    if taken and (ended is None or taken < ended or (taken == ended and _was_killed(pod))):
         return PodEnd(cause=Cause.DELETED, how="was deleted", at=taken)
     if status.get("reason"):
         why = _joined(status["reason"], status.get("message"))
         return PodEnd(cause=Cause.DISRUPTED, how=f"was ended by its node: {why}", at=ended or _begin(pod))
     return None
+
+
+def _was_killed(pod: Object) -> bool:
+    """Whether a signal ended it, as a deletion's does. Times are whole seconds, in which much may happen."""
+    return int((_container(pod).get("terminated") or {}).get("exitCode", 0)) > _SIGNAL_EXIT
 
 
 def _exit(pod: Object, terminated: Object, at: datetime) -> PodEnd:
