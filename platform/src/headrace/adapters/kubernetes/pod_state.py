@@ -102,17 +102,12 @@ def _ended_from_outside(pod: Object, ended: datetime | None) -> PodEnd | None:
         how = _DISRUPTIONS.get(disruption["reason"], f"was ended ({disruption['reason']})")
         at = min(filter(None, [taken, ended, moment(disruption["lastTransitionTime"])]))
         return PodEnd(cause=Cause.DISRUPTED, how=_joined(how, disruption.get("message")), at=at)
-    if taken and (ended is None or taken < ended or (taken == ended and _was_killed(pod))):
+    if taken and (ended is None or taken < ended or (taken == ended and _by_signal(_container(pod)["terminated"]))):
         return PodEnd(cause=Cause.DELETED, how="was deleted", at=taken)
     if status.get("reason"):
         why = _joined(status["reason"], status.get("message"))
         return PodEnd(cause=Cause.DISRUPTED, how=f"was ended by its node: {why}", at=ended or _begin(pod))
     return None
-
-
-def _was_killed(pod: Object) -> bool:
-    """Whether a signal ended it, as a deletion's does. Times are whole seconds, in which much may happen."""
-    return int((_container(pod).get("terminated") or {}).get("exitCode", 0)) > _SIGNAL_EXIT
 
 
 def _exit(pod: Object, terminated: Object, at: datetime) -> PodEnd:
@@ -123,8 +118,13 @@ def _exit(pod: Object, terminated: Object, at: datetime) -> PodEnd:
         return PodEnd(cause=Cause.OUT_OF_MEMORY, how=how, at=at, code=code)
     if code == 0:
         return PodEnd(cause=Cause.DONE, how="ended well", at=at, code=code)
-    cause = Cause.SIGNAL if code > _SIGNAL_EXIT else Cause.EXIT
+    cause = Cause.SIGNAL if _by_signal(terminated) else Cause.EXIT
     return PodEnd(cause=cause, how=_joined(describe_exit(code), terminated.get("message")), at=at, code=code)
+
+
+def _by_signal(terminated: Object) -> bool:
+    """Whether a signal ended it, as a deletion's does. That tells, where both fell into one second: times are no finer."""
+    return int(terminated["exitCode"]) > _SIGNAL_EXIT
 
 
 def _lost(pod: Object) -> PodEnd | None:
