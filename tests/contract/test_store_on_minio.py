@@ -19,10 +19,12 @@ from headrace.config import MinioSettings
 from headrace.errors import UnavailableError
 from idx_files import NAMES, dataset_spec, raw_content, write_raw
 from minio_server import minio_server
+from serving.cutting_proxy import cutting_proxy
 from waiting import wait_for
 
 LARGE_BYTES = 128 << 20
 AWAY_SECONDS = 10
+SLOW_BYTES_PER_SECOND = 4 << 20
 
 
 @pytest.fixture
@@ -34,10 +36,16 @@ def server():
         yield server
 
 
-def open_store(server, folder, **options):
-    settings = MinioSettings(
-        endpoint=server.endpoint, bucket="headrace", access_key=server.access_key, secret_key=server.secret_key
-    )
+@pytest.fixture
+def slow(server):
+    """A slow way to the server: a transfer of the large file takes far longer than a test needs to notice it and to kill."""
+    with cutting_proxy(server.endpoint, pace=SLOW_BYTES_PER_SECOND) as proxy:
+        yield proxy
+
+
+def open_store(server, folder, *, through=None, **options):
+    endpoint = through.address if through else server.endpoint
+    settings = MinioSettings(endpoint=endpoint, bucket="headrace", access_key=server.access_key, secret_key=server.secret_key)
     return MinioStore(settings, cache=folder / "cache", **options)
 
 
@@ -55,12 +63,12 @@ def background():
 
 
 class TestCrashes:
-    def test_an_upload_outlives_the_servers_crash(self, server, tmp_path, large, background):
-        store = open_store(server, tmp_path)
+    def test_an_upload_outlives_the_servers_crash(self, server, slow, tmp_path, large, background):
+        store = open_store(server, tmp_path, through=slow)
         store.put_bytes("large", b"former")
         upload = background.submit(store.put_file, "large", large)
         wait_for(server.unfinished_uploads, 20, "the upload is under way")
-        server.kill()
+        kill(server, slow)
         assert not upload.done()
         time.sleep(AWAY_SECONDS)
         server.start()
@@ -70,12 +78,12 @@ class TestCrashes:
         assert open_store(server, tmp_path / "elsewhere").fetch("large").read_bytes() == large.read_bytes()
         assert server.unfinished_uploads() == []
 
-    def test_a_download_outlives_the_servers_crash(self, server, tmp_path, large, background):
-        store = open_store(server, tmp_path)
-        store.put_file("large", large)
+    def test_a_download_outlives_the_servers_crash(self, server, slow, tmp_path, large, background):
+        open_store(server, tmp_path).put_file("large", large)
+        store = open_store(server, tmp_path, through=slow)
         download = background.submit(store.fetch, "large")
         wait_for(lambda: blocks_written(tmp_path) > LARGE_BYTES // 16, 20, "the download is under way")
-        server.kill()
+        kill(server, slow)
         assert not download.done()
         time.sleep(AWAY_SECONDS)
         server.start()
@@ -91,17 +99,23 @@ class TestCrashes:
         assert listing.result(60) == ["a/b"]
         assert store.get_bytes("a/b") == b"content"
 
-    def test_an_upload_that_fails_for_good_leaves_the_former_object(self, server, tmp_path, large, background):
-        store = open_store(server, tmp_path, patience=2)
+    def test_an_upload_that_fails_for_good_leaves_the_former_object(self, server, slow, tmp_path, large, background):
+        store = open_store(server, tmp_path, through=slow, patience=2)
         store.put_bytes("large", b"former")
         upload = background.submit(store.put_file, "large", large)
         wait_for(server.unfinished_uploads, 20, "the upload is under way")
-        server.kill()
+        kill(server, slow)
         with pytest.raises(UnavailableError, match="does not answer"):
             upload.result(30)
         server.start()
         assert store.get_bytes("large") == b"former"
         assert [found.key for found in store.list("")] == ["large"]
+
+
+def kill(server, slow):
+    """Kill the server; once it is back, the way to it is quick."""
+    server.kill()
+    slow.pace = None
 
 
 def blocks_written(folder):
